@@ -1,0 +1,236 @@
+"""Everything that differs between installations, read from the environment once."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+from psycopg.conninfo import conninfo_to_dict
+
+ROOT = Path(__file__).resolve().parents[3]
+PACKAGE = Path(__file__).resolve().parents[1]
+VAR = Path(os.environ.get("XUKA_VAR", ROOT / "var"))
+
+
+def _flag(name: str) -> bool:
+    return os.environ.get(name, "") in {"1", "true", "yes"}
+
+
+# DEMO shows the show: one-click sign-in, fault switches, a clock to push. Never on where money moves.
+DEMO = _flag("XUKA_DEMO")
+DEBUG = False
+TESTING = _flag("XUKA_TESTING")
+
+
+def _secret_key() -> str:
+    """The signing key of this installation: from the environment, else made once and kept in ``var/``."""
+    if key := os.environ.get("XUKA_SECRET_KEY"):
+        return key
+    path = VAR / "secret-key"
+    if not path.exists():
+        VAR.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+        path.write_text(secrets.token_urlsafe(50))
+    return path.read_text()
+
+
+SECRET_KEY = _secret_key()
+ALLOWED_HOSTS = os.environ.get("XUKA_HOSTS", "localhost 127.0.0.1 [::1] testserver").split()
+CSRF_TRUSTED_ORIGINS = os.environ.get("XUKA_ORIGINS", "").split()
+SITE_URL = os.environ.get("XUKA_SITE_URL", "http://127.0.0.1:8000")
+
+# The seller whose shop this is.
+SELLER_NAME = os.environ.get("XUKA_SELLER_NAME", "Xuka Demo")
+SELLER_MAIL = os.environ.get("XUKA_SELLER_MAIL", "seller@xuka.example")
+
+INSTALLED_APPS = [
+    "unfold",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.postgres",
+    "allauth",
+    "allauth.account",
+    "allauth.usersessions",
+    "django_htmx",
+    "procrastinate.contrib.django",
+    "xuka.journal.apps.Config",
+    "xuka.ledger.apps.Config",
+    "xuka.accounts.apps.Config",
+    "xuka.catalogue.apps.Config",
+    "xuka.lines.apps.Config",
+    "xuka.metering.apps.Config",
+    "xuka.activation.apps.Config",
+    "xuka.messaging.apps.Config",
+    "xuka.renewals.apps.Config",
+    "xuka.support.apps.Config",
+    "xuka.interfaces.apps.Config",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "allauth.usersessions.middleware.UserSessionsMiddleware",
+]
+
+ROOT_URLCONF = "xuka.project.urls"
+WSGI_APPLICATION = "xuka.project.wsgi.application"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [PACKAGE / "interfaces" / "web" / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+# PostgreSQL only. Without DATABASE_URL the embedded server of this folder is used (see project/postgres.py).
+POSTGRES_DATA = VAR / "postgres"
+
+
+def _database() -> dict[str, object]:
+    url = os.environ.get("DATABASE_URL")
+    parts = conninfo_to_dict(url) if url else {"host": str(POSTGRES_DATA), "dbname": "postgres", "user": "postgres"}
+    known = {"dbname", "user", "password", "host", "port"}
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": parts.get("dbname", "xuka"),
+        "USER": parts.get("user", ""),
+        "PASSWORD": parts.get("password", ""),
+        "HOST": parts.get("host", ""),
+        "PORT": parts.get("port", ""),
+        "CONN_MAX_AGE": None,
+        "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": {key: value for key, value in parts.items() if key not in known},
+    }
+
+
+DATABASES = {"default": _database()}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# One cache for every process, or rate limits could be dodged by luck.
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "cache"}}
+
+AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
+]
+LOGIN_URL = "account_login"
+LOGIN_REDIRECT_URL = "/"
+ACCOUNT_ADAPTER = "xuka.interfaces.web.adapter.AccountAdapter"
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+ACCOUNT_UNIQUE_EMAIL = True
+ACCOUNT_EMAIL_VERIFICATION = "mandatory"
+ACCOUNT_EMAIL_VERIFICATION_BY_CODE_ENABLED = True
+ACCOUNT_LOGIN_BY_CODE_ENABLED = True
+ACCOUNT_PASSWORD_RESET_BY_CODE_ENABLED = True
+ACCOUNT_PREVENT_ENUMERATION = True
+ACCOUNT_LOGOUT_ON_GET = False
+ACCOUNT_LOGOUT_REDIRECT_URL = "/"
+USERSESSIONS_TRACK_ACTIVITY = False
+
+LANGUAGE_CODE = "en"
+LANGUAGES = [("zh-hans", "简体中文"), ("en", "English")]
+LOCALE_PATHS = [PACKAGE / "locale"]
+LANGUAGE_COOKIE_HTTPONLY = True
+LANGUAGE_COOKIE_SAMESITE = "Lax"
+USE_I18N = True
+USE_TZ = True
+TIME_ZONE = "UTC"
+
+STATIC_URL = "/static/"
+STATIC_ROOT = VAR / "static"
+STATICFILES_DIRS = [PACKAGE / "interfaces" / "web" / "static"]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+}
+WHITENOISE_USE_FINDERS = True
+
+# No form here is larger than a few kilobytes.
+DATA_UPLOAD_MAX_MEMORY_SIZE = 64 * 1024
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 100
+FILE_UPLOAD_MAX_MEMORY_SIZE = 64 * 1024
+
+SECURE = SITE_URL.startswith("https://")
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE
+SESSION_COOKIE_HTTPONLY = True
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if _flag("XUKA_BEHIND_PROXY") else None
+SECURE_HSTS_SECONDS = 31_536_000 if SECURE else 0
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+CONTENT_SECURITY_POLICY = {
+    "EXCLUDE_URL_PREFIXES": ["/staff/"],
+    "DIRECTIVES": {
+        "default-src": ["'none'"],
+        "script-src": ["'self'"],
+        "style-src": ["'self'"],
+        "img-src": ["'self'", "data:"],
+        "font-src": ["'self'"],
+        "connect-src": ["'self'"],
+        "form-action": ["'self'"],
+        "manifest-src": ["'self'"],
+        "base-uri": ["'none'"],
+        "frame-ancestors": ["'none'"],
+    },
+}
+
+# What follows from what, by name: read by journal.record.
+REACTIONS = "xuka.interfaces.jobs.reactions.REACTIONS"
+
+# Connectors by dotted path; each is called once per process with its settings.
+CARRIERS = {
+    "airalo": {
+        "connector": "xuka.connectors.carriers.airalo.connector.Airalo",
+        "base_url": os.environ.get("XUKA_AIRALO_URL", "https://partners-api.airalo.com"),
+        "client_id": os.environ.get("XUKA_AIRALO_CLIENT_ID", ""),
+        "client_secret": os.environ.get("XUKA_AIRALO_CLIENT_SECRET", ""),
+    },
+}
+CHANNELS = {
+    "email": {
+        "connector": "xuka.connectors.channels.smtp.connector.Smtp",
+        "host": os.environ.get("XUKA_SMTP_HOST", "127.0.0.1"),
+        "port": int(os.environ.get("XUKA_SMTP_PORT", "25")),
+        "user": os.environ.get("XUKA_SMTP_USER", ""),
+        "password": os.environ.get("XUKA_SMTP_PASSWORD", ""),
+        "tls": os.environ.get("XUKA_SMTP_TLS", "none"),
+        "sender": os.environ.get("XUKA_MAIL_FROM", f"{SELLER_NAME} <{SELLER_MAIL}>"),
+    },
+}
+
+PROCRASTINATE_IMPORT_PATHS = ["xuka.interfaces.jobs.tasks"]
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": os.environ.get("XUKA_LOG", "WARNING")},
+    "loggers": {"httpx": {"level": "WARNING"}, "procrastinate": {"level": "WARNING"}},
+}
