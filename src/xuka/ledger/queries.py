@@ -1,0 +1,87 @@
+"""Reading the ledger, and proving it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from uuid import UUID
+
+from django.db import connection
+from django.db.models import Sum
+
+from xuka.kernel import ids
+from xuka.kernel.money import Money
+from xuka.ledger.models import Account, Transfer
+from xuka.ledger.rules import wallet_id
+
+
+def balance(account_id: UUID) -> int:
+    """Credits less debits in minor units; 0 for an account that was never opened."""
+    account = Account.objects.filter(id=account_id).first()
+    if account is None:
+        return 0
+    if account.balance is not None:
+        return account.balance
+    came = Transfer.objects.filter(credit_id=account_id).aggregate(total=Sum("amount"))["total"] or 0
+    went = Transfer.objects.filter(debit_id=account_id).aggregate(total=Sum("amount"))["total"] or 0
+    return came - went
+
+
+def wallet_balance(*, customer: UUID, currency: str) -> Money:
+    """What lies in the customer's wallet of this currency."""
+    row = Account.objects.filter(id=wallet_id(customer=customer, currency=currency)).values_list("balance").first()
+    return Money(row[0] if row else 0, currency)
+
+
+def full_accounts(kind: str) -> list[UUID]:
+    """The limited accounts of this kind that hold something."""
+    return list(Account.objects.filter(kind=kind, balance__gt=0).values_list("id", flat=True))
+
+
+def statement(account_id: UUID) -> list[Transfer]:
+    """Every transfer from or to this account, oldest first."""
+    rows = Transfer.objects.filter(debit_id=account_id) | Transfer.objects.filter(credit_id=account_id)
+    return list(rows.select_related("debit", "credit").order_by("at", "id"))
+
+
+def transfers_of(cause: UUID) -> list[Transfer]:
+    """Every transfer of this cause, oldest first."""
+    return list(Transfer.objects.filter(cause=cause).select_related("debit", "credit").order_by("at", "id"))
+
+
+_WRONG_BALANCES = """
+select a.id, a.kind, a.unit, a.balance,
+    coalesce((select sum(amount) from ledger_transfer t where t.credit_id = a.id), 0)
+    - coalesce((select sum(amount) from ledger_transfer t where t.debit_id = a.id), 0) as moved
+from ledger_account a
+where a.limited and a.balance is distinct from
+    coalesce((select sum(amount) from ledger_transfer t where t.credit_id = a.id), 0)
+    - coalesce((select sum(amount) from ledger_transfer t where t.debit_id = a.id), 0)
+"""
+
+
+def check_books() -> list[str]:
+    """What is wrong with the books, one sentence each; empty when they are right.
+
+    Proves that each running balance is the sum of its transfers, that both sides of a transfer have its unit, and
+    that every transfer carries the id of its cause and leg.
+    """
+    return [*_wrong_balances(), *_wrong_units(), *_wrong_ids()]
+
+
+def _wrong_balances() -> Iterable[str]:
+    with connection.cursor() as cursor:
+        cursor.execute(_WRONG_BALANCES)
+        for id, kind, unit, kept, moved in cursor.fetchall():
+            yield f"The {kind} {id} says {kept} {unit}, its transfers say {moved}."
+
+
+def _wrong_units() -> Iterable[str]:
+    for transfer in Transfer.objects.select_related("debit", "credit").iterator():
+        if not transfer.debit.unit == transfer.credit.unit == transfer.unit:
+            yield f"The transfer {transfer.id} mixes units."
+
+
+def _wrong_ids() -> Iterable[str]:
+    for transfer in Transfer.objects.iterator():
+        if transfer.id != ids.derived(transfer.cause, transfer.leg):
+            yield f"The transfer {transfer.id} does not carry the id of its cause and leg '{transfer.leg}'."
