@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+from django.db import models
+
+
+class Attempt(models.Model):
+    """One thing asked of a carrier: put this package on this card. Its id is the key under which the carrier knows it.
+
+    ``intended``: written before the call; the call may be on the wire until ``lease_until``.
+    ``unknown``: the call ended without an answer that tells. ``absent``: it was looked for and is surely not there.
+    ``done``: the carrier took it. ``refused``: it surely did not. ``abandoned``: looked for until ``watch_until``,
+    never found.
+    """
+
+    class State(models.TextChoices):
+        INTENDED = "intended"
+        UNKNOWN = "unknown"
+        ABSENT = "absent"
+        DONE = "done"
+        REFUSED = "refused"
+        ABANDONED = "abandoned"
+
+    id = models.UUIDField(primary_key=True)
+    cause = models.UUIDField(help_text="What was paid for: the order.")
+    ordinal = models.PositiveSmallIntegerField(default=0)
+    carrier = models.CharField(max_length=40)
+    iccid = models.CharField(max_length=20)
+    package = models.CharField(max_length=120)
+    state = models.CharField(max_length=12, choices=State.choices)
+    lease_until = models.DateTimeField(null=True, help_text="Somebody is asking or looking until then.")
+    asks = models.PositiveSmallIntegerField(default=0)
+    unknown_asks = models.PositiveSmallIntegerField(default=0)
+    looks = models.PositiveSmallIntegerField(default=0, help_text="Looks in a row that told nothing.")
+    absent_at = models.DateTimeField(null=True, help_text="Not found after this means surely not taken.")
+    look_at = models.DateTimeField(null=True, help_text="When to look next.")
+    retry_at = models.DateTimeField(null=True, help_text="When the carrier may be asked again; null: never.")
+    watch_until = models.DateTimeField(
+        null=True, help_text="The money went back; a late answer is looked for until then."
+    )
+    reason = models.CharField(max_length=40, blank=True)
+    detail = models.TextField(blank=True)
+    reference = models.CharField(max_length=120, blank=True)
+    activated_at = models.DateTimeField(null=True)
+    carrier_ends_at = models.DateTimeField(null=True)
+    intended_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["cause", "ordinal"], name="attempt_once_a_period")]
+
+    def __str__(self) -> str:
+        return f"{self.carrier} {self.package} {self.state}"
+
+
+class OfferReading(models.Model):
+    """What the carrier last said it would put on a card."""
+
+    line_id = models.UUIDField(primary_key=True)
+    packages = models.JSONField(help_text="{package: [cost in minor units, currency]}")
+    reason = models.CharField(max_length=40, blank=True, help_text="Why it offers nothing, or 'unknown'.")
+    as_of = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.line_id} {self.as_of}"
+
+
+class BalanceReading(models.Model):
+    """The seller's money at a carrier, as last read."""
+
+    carrier = models.CharField(primary_key=True, max_length=40)
+    amount_minor = models.BigIntegerField()
+    currency = models.CharField(max_length=3)
+    as_of = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.carrier} {self.amount_minor} {self.currency}"

@@ -1,0 +1,254 @@
+"""Everything that asks a carrier, and what its answers leave behind.
+
+A call is made between two transactions, never inside one: ``intend`` or ``begin_look`` commits a lease, ``call`` asks,
+``settle`` stores the answer. Whoever meets a live lease keeps away.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cache
+from uuid import UUID
+
+from django.conf import settings
+from django.db import transaction
+from django.utils.module_loading import import_string
+
+from xuka.activation.contract import Activation, Carrier, Usage
+from xuka.activation.models import Attempt, BalanceReading, OfferReading
+from xuka.activation.rules import BALANCE_FRESH, LEASE_MARGIN, OFFERS_FRESH, exact, key_of, look_again_after, words_of
+from xuka.kernel.outcome import Done, Outcome, Refused, Unknown
+from xuka.lines.models import Line
+
+
+@cache
+def carrier(name: str) -> Carrier:
+    """The connector of this name, built once per process from ``settings.CARRIERS``."""
+    options = dict(settings.CARRIERS[name])
+    return import_string(options.pop("connector"))(**options)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A question that is ready to be sent while its lease lives; made by ``intend`` and ``begin_look``."""
+
+    attempt_id: UUID
+    ask: Callable[[], Outcome]
+    is_look: bool
+    not_after: float
+
+
+def intend(*, cause: UUID, ordinal: int, carrier_name: str, iccid: str, package: str, now: datetime) -> Call:
+    """Write down that the carrier is about to be asked, with a lease longer than the whole call.
+
+    Must commit before the call is made. For an attempt that exists this is a further ask under the same key; the
+    caller (``renewals.rules``) has made sure that the one before surely did not act.
+    """
+    them = carrier(carrier_name)
+    key = key_of(cause=cause, ordinal=ordinal)
+    lease_until = now + them.call_deadline + LEASE_MARGIN
+    values = {
+        "state": Attempt.State.INTENDED,
+        "lease_until": lease_until,
+        "absent_at": lease_until + them.absent_after,
+        "look_at": lease_until,
+        "retry_at": None,
+        "reason": "",
+        "looks": 0,
+    }
+    attempt, is_new = Attempt.objects.get_or_create(
+        id=key,
+        defaults={
+            "cause": cause, "ordinal": ordinal, "carrier": carrier_name, "iccid": iccid, "package": package,
+            "intended_at": now, "asks": 1, **values,
+        },
+    )  # fmt: skip
+    if not is_new:
+        Attempt.objects.filter(id=key).update(asks=attempt.asks + 1, **values)
+    words = words_of(key)
+    return _call(key, lambda: them.renew(key=words, iccid=attempt.iccid, package=attempt.package), is_look=False)
+
+
+def begin_look(attempt: Attempt, *, now: datetime) -> Call:
+    """Take the lease to look for what became of an attempt. Must commit before the call is made."""
+    them = carrier(attempt.carrier)
+    if attempt.state == Attempt.State.INTENDED:  # whoever asked died before the answer was stored
+        attempt.state = Attempt.State.UNKNOWN
+        attempt.unknown_asks += 1
+    attempt.lease_until = now + them.call_deadline + LEASE_MARGIN
+    attempt.save(update_fields=["state", "unknown_asks", "lease_until"])
+    words = words_of(attempt.id)
+    return _call(attempt.id, lambda: them.find(key=words, iccid=attempt.iccid, package=attempt.package), is_look=True)
+
+
+def _call(attempt_id: UUID, ask: Callable[[], Outcome], *, is_look: bool) -> Call:
+    return Call(attempt_id, ask, is_look, not_after=time.monotonic() + LEASE_MARGIN.total_seconds() / 2)
+
+
+def call(call: Call) -> Outcome:
+    """Send the question, with no transaction open. A process that slept through its lease sends nothing."""
+    assert not transaction.get_connection().in_atomic_block, "no transaction is held across the network"
+    if time.monotonic() > call.not_after:
+        return Unknown("the lease was too old to ask")
+    return call.ask()
+
+
+def settle(call: Call, outcome: Outcome, *, now: datetime) -> tuple[Attempt, tuple[Activation, ...]]:
+    """Store what the carrier said. Returns the attempt and any activations beyond the first one: duplicates.
+
+    A late answer never undoes a better one: what is done stays done.
+    """
+    attempt = Attempt.objects.select_for_update().get(id=call.attempt_id)
+    attempt.lease_until = None
+    if attempt.state == Attempt.State.DONE:
+        spare = _count(attempt, outcome) if call.is_look else ()
+    elif call.is_look:
+        spare = _settle_look(attempt, outcome, now)
+    else:
+        spare = _settle_ask(attempt, outcome, now)
+    attempt.save()
+    return attempt, spare
+
+
+def _count(attempt: Attempt, outcome: Outcome) -> tuple[Activation, ...]:
+    """The last look at something that was asked twice and is done: did the carrier take both?"""
+    attempt.look_at = None
+    if not isinstance(outcome, Done):
+        return ()
+    ours = exact(outcome.value, key=words_of(attempt.id), iccid=attempt.iccid, package=attempt.package)
+    return tuple(a for a in ours if a.reference != attempt.reference)
+
+
+def _settle_ask(attempt: Attempt, outcome: Outcome, now: datetime) -> tuple[Activation, ...]:
+    match outcome:
+        case Done(activation):
+            _adopt(attempt, activation)
+        case Refused(reason, retry_after, detail):
+            attempt.state = Attempt.State.REFUSED
+            attempt.reason, attempt.detail = reason, detail
+            attempt.retry_at = None if retry_after is None else now + retry_after
+        case Unknown(why):
+            attempt.state = Attempt.State.UNKNOWN
+            attempt.unknown_asks += 1
+            attempt.detail = why
+            attempt.absent_at = now + carrier(attempt.carrier).absent_after
+            attempt.look_at = now
+    return ()
+
+
+def _settle_look(attempt: Attempt, outcome: Outcome, now: datetime) -> tuple[Activation, ...]:
+    match outcome:
+        case Done(found):
+            ours = exact(found, key=words_of(attempt.id), iccid=attempt.iccid, package=attempt.package)
+            attempt.looks = 0
+            if ours:
+                _adopt(attempt, ours[0])
+                return ours[1:]
+            if attempt.watch_until is None and attempt.absent_at and now >= attempt.absent_at:
+                attempt.state = Attempt.State.ABSENT
+            else:
+                _look_later(attempt, now)
+        case Refused() | Unknown():  # a look that fails tells nothing
+            attempt.looks += 1
+            attempt.detail = outcome.why if isinstance(outcome, Unknown) else outcome.reason
+            _look_later(attempt, now)
+            if isinstance(outcome, Refused) and outcome.retry_after:
+                attempt.look_at = now + outcome.retry_after
+    return ()
+
+
+def _look_later(attempt: Attempt, now: datetime) -> None:
+    """Choose the next look: soon after the call, then less and less often; right when absence becomes sure."""
+    if attempt.watch_until is not None:
+        attempt.looks += 1
+        attempt.look_at = now + look_again_after(attempt.looks)
+        if attempt.look_at > attempt.watch_until:
+            attempt.state = Attempt.State.ABANDONED
+        return
+    soon = now + look_again_after(attempt.looks)
+    sure = attempt.absent_at
+    attempt.look_at = min(soon, sure) if sure and sure > now else soon
+
+
+def _adopt(attempt: Attempt, activation: Activation) -> None:
+    attempt.state = Attempt.State.DONE
+    attempt.reference = activation.reference
+    attempt.activated_at = activation.activated_at
+    attempt.carrier_ends_at = activation.ends_at
+    attempt.reason = ""
+    asked_twice = attempt.asks > 1 and attempt.unknown_asks > 0
+    attempt.look_at = attempt.absent_at if asked_twice else None
+
+
+def attempt_of(*, cause: UUID, ordinal: int = 0, lock: bool = False) -> Attempt | None:
+    """The attempt for this period of this order, if the carrier was ever about to be asked."""
+    rows = Attempt.objects.select_for_update() if lock else Attempt.objects
+    return rows.filter(cause=cause, ordinal=ordinal).first()
+
+
+def adopt_by_hand(attempt: Attempt, *, reference: str, now: datetime) -> None:
+    """A person has seen at the carrier that it was done."""
+    _adopt(attempt, Activation(reference, words_of(attempt.id), attempt.iccid, attempt.package, activated_at=now))
+    attempt.lease_until = None
+    attempt.save()
+
+
+def declare_absent(attempt: Attempt) -> None:
+    """A person has seen at the carrier that it was surely not done."""
+    attempt.state = Attempt.State.ABSENT
+    attempt.lease_until = None
+    attempt.save(update_fields=["state", "lease_until"])
+
+
+def allow_another_ask(attempt: Attempt) -> None:
+    """A person lets the carrier be asked once more, at once."""
+    attempt.state = Attempt.State.ABSENT
+    attempt.unknown_asks = 0
+    attempt.lease_until = None
+    attempt.save(update_fields=["state", "unknown_asks", "lease_until"])
+
+
+def watch(attempt: Attempt, *, until: datetime, now: datetime) -> None:
+    """Go on looking for a late answer though the money went back."""
+    attempt.watch_until = until
+    attempt.look_at = now
+    attempt.save(update_fields=["watch_until", "look_at"])
+
+
+def refresh_offers(*, line: Line, now: datetime) -> None:
+    """Ask what can be put on this card, unless that was asked less than a minute ago. Never raises for the world."""
+    if OfferReading.objects.filter(line_id=line.id, as_of__gt=now - OFFERS_FRESH).exists():
+        return
+    outcome = carrier(line.carrier).offers(iccid=line.iccid)
+    packages: dict[str, list[object]] = {}
+    reason = ""
+    match outcome:
+        case Done(offers):
+            packages = {offer.package: [offer.cost.minor, offer.cost.currency] for offer in offers}
+        case Refused(word, retry_after):
+            reason = "unknown" if retry_after else word
+        case Unknown():
+            reason = "unknown"
+    OfferReading.objects.update_or_create(
+        line_id=line.id, defaults={"packages": packages, "reason": reason, "as_of": now}
+    )
+
+
+def refresh_balance(*, carrier_name: str, now: datetime, fresh: timedelta = BALANCE_FRESH) -> None:
+    """Read the seller's credit at a carrier, unless it was read within ``fresh``. A failed reading changes nothing."""
+    if BalanceReading.objects.filter(carrier=carrier_name, as_of__gt=now - fresh).exists():
+        return
+    outcome = carrier(carrier_name).balance()
+    if isinstance(outcome, Done):
+        money = outcome.value
+        BalanceReading.objects.update_or_create(
+            carrier=carrier_name, defaults={"amount_minor": money.minor, "currency": money.currency, "as_of": now}
+        )
+
+
+def read_usage(*, carrier_name: str, iccid: str) -> Outcome[Usage]:
+    """What the carrier tells of this card now. The caller keeps to the carrier's ``usage_every``."""
+    return carrier(carrier_name).usage(iccid=iccid)

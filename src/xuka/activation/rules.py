@@ -1,0 +1,80 @@
+"""What an answer of a carrier makes of an attempt. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from xuka.activation.contract import Activation, Reason
+from xuka.kernel import ids
+from xuka.kernel.money import Money
+
+OFFERS_FRESH = timedelta(seconds=60)
+BALANCE_FRESH = timedelta(minutes=10)
+BALANCE_TRUSTED = timedelta(hours=1)
+# After the last real answer: time for the call, for the clock of another machine, and for the commit.
+LEASE_MARGIN = timedelta(seconds=10)
+SHORT_LOOKS = 6
+SHORT_LOOK = timedelta(seconds=20)
+LONG_LOOK = timedelta(hours=6)
+
+
+def key_of(*, cause: UUID, ordinal: int) -> UUID:
+    """The one id of an attempt, and the carrier's key: the same for every call about this period of this order."""
+    return ids.derived(cause, f"activation:{ordinal}")
+
+
+def words_of(key: UUID) -> str:
+    """The key as the carrier stores it: fixed length and ASCII, so that a LIKE filter and a signature cannot slip."""
+    return f"xuka-{key.hex}"
+
+
+def look_again_after(looks: int) -> timedelta:
+    """How long to wait after this many looks in a row that told nothing: 20 s six times, then doubling up to 6 h."""
+    if looks < SHORT_LOOKS:
+        return SHORT_LOOK
+    return min(SHORT_LOOK * 2 ** min(looks - SHORT_LOOKS + 1, 20), LONG_LOOK)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Whether a package can be sold for a card right now; ``why_not`` is a word for the customer's sentence."""
+
+    why_not: str = ""
+
+    @property
+    def is_offered(self) -> bool:
+        return not self.why_not
+
+
+def standing(
+    *,
+    offered_cost: Money | None,
+    offers_reason: str,
+    balance: Money | None,
+    balance_as_of: datetime | None,
+    now: datetime,
+) -> Standing:
+    """Whether payment may be offered: the carrier offers the package on this card and the seller's credit covers it.
+
+    Args:
+        offered_cost: the carrier's price in the last fresh reading; None when the package is not in it.
+        offers_reason: why the reading is empty: a Reason, "unknown" when the carrier did not answer, or "".
+        balance: the last reading of the seller's credit, None when it was never read.
+    """
+    if offers_reason == "unknown":
+        return Standing("carrier_silent")
+    if offered_cost is None:
+        return Standing("card_recycled" if offers_reason == Reason.CARD_RECYCLED else "not_renewable")
+    if balance is None or balance_as_of is None or now - balance_as_of > BALANCE_TRUSTED:
+        return Standing("carrier_silent")
+    if balance.currency == offered_cost.currency and balance.minor < offered_cost.minor:
+        return Standing("seller_out_of_credit")
+    return Standing()
+
+
+def exact(found: tuple[Activation, ...], *, key: str, iccid: str, package: str) -> tuple[Activation, ...]:
+    """Only what is exactly ours, oldest first: the carrier's filter may be a LIKE."""
+    ours = [a for a in found if (a.key, a.iccid, a.package) == (key, iccid, package)]
+    return tuple(sorted(ours, key=lambda a: (a.activated_at, a.reference)))

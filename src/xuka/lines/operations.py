@@ -1,0 +1,188 @@
+"""Everything that writes to lines and periods."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from django.db import transaction
+from django.db.backends.postgresql.psycopg_any import DateTimeTZRange
+from django.db.models import Exists, OuterRef
+
+from xuka.catalogue import queries as catalogue
+from xuka.catalogue.models import PlanVersion
+from xuka.catalogue.rules import period_of
+from xuka.journal import operations as journal
+from xuka.kernel import ids
+from xuka.kernel.span import Span
+from xuka.lines.models import Line, Period
+from xuka.lines.queries import booked
+from xuka.lines.rules import claim_code_hash, iccid_of, is_claim_code, lay_out, next_start
+
+# Compared against when there is no such card, so that a wrong ICCID takes as long as a wrong code.
+_NO_CARD = "0" * 64
+
+
+class CannotClaim(Exception):
+    """No card is waiting for this ICCID and claim code. It never tells which of the two was wrong."""
+
+
+@transaction.atomic
+def add_to_stock(
+    *, iccid: str, carrier: str, claim_code: str, plan_version: PlanVersion, who: str, now: datetime
+) -> Line:
+    """Add a card that a customer can claim. A card that is there already is left as it is and returned.
+
+    Raises:
+        InvalidIccid: the ICCID is not one.
+    """
+    iccid = iccid_of(iccid)
+    there = Line.objects.filter(iccid=iccid).first()
+    if there:
+        return there
+    market = plan_version.plan.market
+    line = Line.objects.create(
+        id=ids.new(),
+        iccid=iccid,
+        carrier=carrier,
+        market=market,
+        zone=market.zone,
+        claim_code_hash=claim_code_hash(iccid=iccid, code=claim_code),
+        plan_version=plan_version,
+        created_at=now,
+    )
+    journal.record(what="line.added", subject=line.id, who=who, now=now)
+    return line
+
+
+@transaction.atomic
+def claim(*, customer: UUID, iccid: str, code: str, now: datetime) -> Line:
+    """Make an unclaimed card the customer's. Claiming one's own card again changes nothing.
+
+    Raises:
+        InvalidIccid: the ICCID is not one.
+        CannotClaim: no such card, a wrong code, or someone else's card; always the same.
+    """
+    line = Line.objects.select_for_update(of=("self",)).filter(iccid=iccid_of(iccid)).first()
+    right = is_claim_code(iccid=iccid_of(iccid), code=code, stored_hash=line.claim_code_hash if line else _NO_CARD)
+    if line is None or not right or line.owner_id not in (None, customer):
+        raise CannotClaim("No card is waiting for this number and code.")
+    if line.owner_id is None:
+        line.owner_id = customer
+        line.claimed_at = now
+        line.save(update_fields=["owner", "claimed_at"])
+        journal.record(
+            what="line.claimed",
+            subject=line.id,
+            who=f"customer:{customer}",
+            before={"owner": None},
+            after={"owner": str(customer)},
+            now=now,
+        )
+    return line
+
+
+def lock(line_id: UUID) -> Line:
+    """The line, locked until the transaction ends; whoever changes its time holds this.
+
+    Locks are taken in one order everywhere: order, line, ledger accounts.
+    """
+    return Line.objects.select_for_update(of=("self",)).select_related("market").get(id=line_id)
+
+
+@transaction.atomic
+def open_period(
+    *,
+    line_id: UUID,
+    order_id: UUID,
+    ordinal: int,
+    plan_version: PlanVersion,
+    activated_at: datetime,
+    funded_at: datetime,
+    carrier_ends_at: datetime | None,
+    who: str,
+    now: datetime,
+    track: str = "main",
+) -> Period:
+    """Book one bought period on the line: at once when nothing runs or the policy adds, else queued.
+
+    A period begins at the end of everything booked on its track, or when the carrier took it if that is over. The
+    same order and ordinal again changes nothing and returns the period of the first call.
+    """
+    there = Period.objects.filter(order_id=order_id, ordinal=ordinal).first()
+    if there:
+        return there
+    lock(line_id)
+    policy = catalogue.policy(plan_version)
+    periods = _on_track(line_id, track)
+    placed = lay_out(map(booked, periods), activated_at)
+    start = next_start(placed, activated_at)
+    waits = (policy.renewal.mode == "queue" and start > activated_at) or any(p.span is None for p in periods)
+    period = Period(
+        id=ids.derived(order_id, f"period:{ordinal}"),
+        line_id=line_id,
+        track=track,
+        order_id=order_id,
+        ordinal=ordinal,
+        plan_version=plan_version,
+        funded_at=funded_at,
+        zone=policy.period.zone,
+        carrier_ends_at=carrier_ends_at,
+    )
+    if not waits:
+        _start(period, period_of(policy.period, start), periods)
+    period.save(force_insert=True)
+    journal.record(what="period.opened", subject=line_id, who=who, after=_told(period), now=now)
+    return period
+
+
+def start_due_periods(*, now: datetime) -> int:
+    """Start every queued period whose predecessor has ended, at exactly that end. Returns how many were started.
+
+    Due means ``<= now``: a run missed for days is caught up, and calling it again changes nothing.
+    """
+    unfinished = Period.objects.filter(
+        line=OuterRef("line"), track=OuterRef("track"), voided_at__isnull=True, span__endswith__gt=now
+    )
+    due = Period.objects.filter(~Exists(unfinished), span__isnull=True, voided_at__isnull=True)
+    return sum(_start_queue(line_id, track, now) for line_id, track in due.values_list("line_id", "track").distinct())
+
+
+@transaction.atomic
+def _start_queue(line_id: UUID, track: str, now: datetime) -> int:
+    lock(line_id)
+    periods = _on_track(line_id, track)
+    by_id = {period.id: period for period in periods}
+    started = 0
+    for place in lay_out(map(booked, periods), now):
+        if place.projected and place.span.starts_at <= now:
+            period = by_id[place.id]
+            _start(period, place.span, periods)
+            period.save(update_fields=["span", "anchored_at"])
+            journal.record(what="period.started", subject=line_id, who="clock", after=_told(period), now=now)
+            started += 1
+    return started
+
+
+def _on_track(line_id: UUID, track: str) -> list[Period]:
+    rows = Period.objects.filter(line_id=line_id, track=track, voided_at__isnull=True)
+    return list(rows.select_related("plan_version"))
+
+
+def _start(period: Period, span: Span, periods: list[Period]) -> None:
+    """Give the period its span; one that begins where another ends keeps that one's anchor."""
+    period.span = DateTimeTZRange(span.starts_at, span.ends_at)
+    before = [p for p in periods if p.span and p.span.upper == span.starts_at and p.zone == period.zone]
+    local = span.starts_at.astimezone(ZoneInfo(period.zone)).replace(tzinfo=None)
+    period.anchored_at = before[0].anchored_at if before else local.isoformat()
+
+
+def _told(period: Period) -> dict[str, str | None]:
+    return {
+        "period": str(period.id),
+        "order": str(period.order_id),
+        "starts_at": period.span.lower.isoformat() if period.span else None,
+        "ends_at": period.span.upper.isoformat() if period.span else None,
+        "carrier_ends_at": period.carrier_ends_at.isoformat() if period.carrier_ends_at else None,
+    }

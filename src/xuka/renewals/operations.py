@@ -1,0 +1,531 @@
+"""The story of a renewal: quote -> order -> funds -> activation -> new period.
+
+``advance`` moves an order at most one step. A job, the sweeper, a webhook or a hand may call it at any time, any number
+of times, from anywhere. What the next step is, ``rules.next_step`` decides; here it is taken.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Q
+
+from xuka.activation import operations as activation
+from xuka.activation import queries as activation_queries
+from xuka.activation.contract import Activation
+from xuka.activation.models import Attempt
+from xuka.activation.operations import Call
+from xuka.catalogue import queries as catalogue
+from xuka.catalogue.models import PlanVersion
+from xuka.journal import operations as journal
+from xuka.kernel import ids
+from xuka.kernel.money import Money
+from xuka.kernel.span import Span
+from xuka.ledger import operations as ledger
+from xuka.ledger import queries as ledger_queries
+from xuka.ledger.rules import Leg, wallet_id
+from xuka.lines import operations as lines
+from xuka.lines import queries as lines_queries
+from xuka.lines.models import Line
+from xuka.renewals import rules
+from xuka.renewals.models import Order, Quote
+from xuka.renewals.rules import Asked, Next, Situation, Stacked, State, Step
+
+
+class CannotRenew(Exception):
+    """This card cannot be renewed with this plan now; ``code`` says why, ``possible_at`` when it can, if ever."""
+
+    def __init__(self, code: str, possible_at: datetime | None = None) -> None:
+        super().__init__(code)
+        self.code = code
+        self.possible_at = possible_at
+
+
+class UnknownQuote(Exception):
+    """No such quote, or someone else's."""
+
+
+class QuoteExpired(Exception):
+    """The quote's time is over; nothing was bought."""
+
+
+class QuoteChanged(Exception):
+    """The renewal would not do any more what the quote says; nothing was bought."""
+
+
+class PaymentNotOffered(Exception):
+    """The quote said that it cannot be paid now; nothing was bought."""
+
+
+class DifferentOrder(Exception):
+    """An order of this id exists with other content; nothing was bought."""
+
+
+class UnknownOrder(Exception):
+    """No such order, or someone else's."""
+
+
+class CannotDecide(Exception):
+    """This is not possible for the order as it stands; ``code`` says why."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+# -- quote ---------------------------------------------------------------------------------------------------------
+
+
+def quote(*, line_id: UUID, plan_version_id: UUID, customer: UUID, now: datetime) -> Quote:
+    """Say what this renewal costs and does, and promise it for 15 minutes.
+
+    The carrier is asked first (with no transaction open) whether it would do it and whether the seller's credit
+    covers it; where not, the quote says ``why_not`` and cannot be paid.
+
+    Raises:
+        CannotRenew: "unknown_line", "unknown_plan", "other_market" or "too_far_ahead" (with ``possible_at``).
+    """
+    line = lines_queries.line_of(customer, line_id)
+    version = catalogue.plan_version(plan_version_id)
+    if line is None:
+        raise CannotRenew("unknown_line")
+    if version is None or not version.plan.on_sale or version.plan.current_id != version.id:
+        raise CannotRenew("unknown_plan")
+    if (version.plan.market_id, version.carrier) != (line.market_id, line.carrier):
+        raise CannotRenew("other_market")
+    activation.refresh_offers(line=line, now=now)
+    activation.refresh_balance(carrier_name=line.carrier, now=now)
+    standing = activation_queries.standing_of(
+        line_id=line.id, carrier_name=line.carrier, package=version.package, now=now
+    )
+    stacked = _stacked(line, version, now)
+    tax = version.plan.market.tax_basis_points
+    price = rules.price(
+        plan_price=Money(version.price_minor, version.currency), label=version.plan_id, tax_basis_points=tax
+    )
+    return Quote.objects.create(
+        id=ids.new(),
+        customer_id=customer,
+        line=line,
+        plan_version=version,
+        lines=list(price.lines),
+        total_minor=price.total.minor,
+        tax_minor=price.tax.minor,
+        tax_basis_points=tax,
+        currency=price.total.currency,
+        starts_on_activation=stacked.starts_on_activation,
+        starts_at=stacked.span.starts_at,
+        ends_at=stacked.span.ends_at,
+        kept=list(stacked.kept),
+        lost=list(stacked.lost),
+        why_not=standing.why_not,
+        quoted_at=now,
+        expires_at=now + rules.QUOTE_LIVES,
+    )
+
+
+def _stacked(line: Line, version: PlanVersion, now: datetime) -> Stacked:
+    timeline = lines_queries.timeline(line, now)
+    queued = sum(entry.projected for entry in timeline.entries)
+    try:
+        return rules.stack(booked_until=timeline.valid_until, queued=queued, policy=catalogue.policy(version), now=now)
+    except rules.TooFarAhead as error:
+        raise CannotRenew("too_far_ahead", error.possible_at) from error
+
+
+# -- place and cancel ----------------------------------------------------------------------------------------------
+
+
+@transaction.atomic
+def place(*, order_id: UUID, quote_id: UUID, customer: UUID, now: datetime) -> Order:
+    """Buy what the quote says, from the customer's wallet if it holds enough, else once it does.
+
+    The same id again finds the first order. A second buyer of the same quote, or of the same card while an order is
+    open, is given the first order (its id differs from ``order_id``): one order, one charge.
+
+    Raises:
+        UnknownQuote, QuoteExpired, QuoteChanged, PaymentNotOffered, DifferentOrder: nothing was bought.
+    """
+    quote = Quote.objects.select_related("plan_version__plan__market").filter(id=quote_id, customer_id=customer).first()
+    if quote is None:
+        raise UnknownQuote
+    line = lines.lock(quote.line_id)
+    first = _order_there(order_id, quote, customer)
+    if first:
+        return first
+    if line.owner_id != customer:
+        raise UnknownQuote
+    if now >= quote.expires_at:
+        raise QuoteExpired
+    if not quote.payment_offered:
+        raise PaymentNotOffered(quote.why_not)
+    _require_same_result(quote, line, now)
+    return _new_order(order_id, quote, now)
+
+
+def _order_there(order_id: UUID, quote: Quote, customer: UUID) -> Order | None:
+    """The order that this buyer is to be shown instead of a new one, if there is one. The line is locked."""
+    is_open = Q(line_id=quote.line_id, track=quote.track, state__in=rules.OPEN_STATES)
+    there = list(Order.objects.filter(Q(id=order_id) | Q(quote=quote) | is_open))
+    for order in there:
+        if order.id == order_id and (order.quote_id, order.customer_id) != (quote.id, customer):
+            raise DifferentOrder
+    ours = [order for order in there if order.customer_id == customer]
+    if there and not ours:
+        raise QuoteChanged
+    return min(ours, key=lambda order: (order.id != order_id, order.quote_id != quote.id), default=None)
+
+
+def _require_same_result(quote: Quote, line: Line, now: datetime) -> None:
+    quoted = Stacked(
+        Span(quote.starts_at, quote.ends_at), quote.starts_on_activation, tuple(quote.kept), tuple(quote.lost)
+    )
+    try:
+        today = _stacked(line, quote.plan_version, now)
+    except CannotRenew as error:
+        raise QuoteChanged from error
+    if not rules.is_same_result(quoted=quoted, today=today):
+        raise QuoteChanged
+
+
+def _new_order(order_id: UUID, quote: Quote, now: datetime) -> Order:
+    order = Order(
+        id=order_id,
+        customer_id=quote.customer_id,
+        line_id=quote.line_id,
+        plan_version=quote.plan_version,
+        quote=quote,
+        track=quote.track,
+        hold_id=ids.derived(order_id, "hold"),
+        state=State.AWAITING_FUNDS,
+        currency=quote.currency,
+        total_minor=quote.total_minor,
+        tax_minor=quote.tax_minor,
+        placed_at=now,
+        pay_by=now + rules.PAY_WITHIN,
+        next_step_at=now,
+    )
+    ledger.open_account(id=order.hold_id, kind="hold", unit=order.currency, limited=True)
+    who = f"customer:{order.customer_id}"
+    journal.record(what="order.placed", subject=order.id, who=who, after={"total_minor": order.total_minor}, now=now)
+    try:
+        _fill(order, order.total_minor, now)
+        move_to(order, State.FUNDED, who=who, now=now)
+    except ledger.InsufficientFunds:
+        order.next_step_at = order.pay_by
+    order.save(force_insert=True)
+    return order
+
+
+@transaction.atomic
+def cancel(*, order_id: UUID, customer: UUID, now: datetime) -> Order:
+    """Call an order off before the carrier is asked; the money goes back at the next step. Again: changes nothing.
+
+    Raises:
+        UnknownOrder: no such order of this customer.
+        CannotDecide: "too_late": the carrier has been asked, or the order has ended.
+    """
+    order = Order.objects.select_for_update().filter(id=order_id, customer_id=customer).first()
+    if order is None:
+        raise UnknownOrder
+    if order.state == State.CANCELLED:
+        return order
+    if order.state not in {State.AWAITING_FUNDS, State.FUNDED}:
+        raise CannotDecide("too_late")
+    move_to(order, State.CANCELLED, who=f"customer:{customer}", now=now)
+    order.save()
+    return order
+
+
+# -- advance -------------------------------------------------------------------------------------------------------
+
+
+def advance(*, order_id: UUID, now: datetime) -> bool:
+    """Move the order at most one step. Returns True when it moved and should be called again, False when it waits.
+
+    Between two transactions the carrier may be asked, under a lease; whoever meets a live lease returns. An order
+    that does not exist is left alone.
+    """
+    with transaction.atomic():
+        order = _locked(order_id)
+        if order is None:
+            return False
+        attempt = activation.attempt_of(cause=order.id, lock=True)
+        step = rules.next_step(now, _situation(order, attempt))
+        call = _take(step, order, attempt, now)
+        order.save()
+    if call is None:
+        return step.step not in {Step.WAIT, Step.FINISH}
+    outcome = activation.call(call)
+    with transaction.atomic():
+        order = _locked(order_id)
+        assert order is not None, "orders are never deleted"
+        attempt, spare = activation.settle(call, outcome, now=now)
+        _count_duplicates(order, spare, now)
+        _take_if_free(order, attempt, now)
+        order.save()
+    return True
+
+
+def _locked(order_id: UUID) -> Order | None:
+    rows = Order.objects.select_for_update(of=("self",)).select_related("plan_version", "line")
+    return rows.filter(id=order_id).first()
+
+
+def _situation(order: Order, attempt: Attempt | None) -> Situation:
+    wallet = wallet_id(customer=order.customer_id, currency=order.currency)
+    balances = ledger_queries.balances([order.hold_id, wallet])
+    asked = attempt and Asked(
+        state=attempt.state,
+        lease_until=attempt.lease_until,
+        unknown_asks=attempt.unknown_asks,
+        look_at=attempt.look_at,
+        retry_at=attempt.retry_at,
+        is_watched=attempt.watch_until is not None,
+    )
+    return Situation(
+        state=State(order.state),
+        total_minor=order.total_minor,
+        hold_minor=balances[order.hold_id],
+        wallet_minor=balances[wallet],
+        pay_by=order.pay_by,
+        promised_by=order.promised_by,
+        asked=asked,
+    )
+
+
+def _take(next: Next, order: Order, attempt: Attempt | None, now: datetime) -> Call | None:
+    """Take one step inside the transaction; returns the call to make after it, if the step is one."""
+    order.next_step_at = now
+    match next.step:
+        case Step.FILL:
+            held = ledger_queries.balance(order.hold_id)
+            _fill(order, order.total_minor - held, now)
+        case Step.FUND:
+            move_to(order, State.FUNDED, who="clock", now=now)
+        case Step.EXPIRE:
+            order.reason = "not_paid"
+            move_to(order, State.EXPIRED, who="clock", now=now)
+        case Step.ASK:
+            return _ask(order, now)
+        case Step.LOOK:
+            assert attempt is not None
+            call = activation.begin_look(attempt, now=now)
+            order.next_step_at = attempt.lease_until
+            return call
+        case Step.DELIVER:
+            assert attempt is not None
+            _deliver(order, attempt, now)
+        case Step.GIVE_BACK:
+            order.reason = (attempt.reason if attempt else "") or "not_delivered"
+            move_to(order, State.REFUNDING, who="clock", now=now)
+        case Step.REFUND:
+            _refund(order, now)
+        case Step.RETURN:
+            _return_surplus(order, now)
+        case Step.CALL_A_PERSON:
+            order.reason = "carrier_silent"
+            move_to(order, State.NEEDS_A_PERSON, who="clock", now=now)
+        case Step.BOOK_LOSS:
+            assert attempt is not None
+            _book_loss(order, attempt.reference, "carrier_loss", now)
+            attempt.watch_until = None
+            attempt.save(update_fields=["watch_until"])
+        case Step.WAIT:
+            order.next_step_at = next.until
+        case Step.FINISH:
+            order.next_step_at = None
+    return None
+
+
+def _take_if_free(order: Order, attempt: Attempt, now: datetime) -> None:
+    """After an answer: deliver in the same transaction if that is what follows, else say when to go on."""
+    following = rules.next_step(now, _situation(order, attempt))
+    if following.step == Step.DELIVER:
+        _deliver(order, attempt, now)
+        following = rules.next_step(now, _situation(order, attempt))
+    if following.step in {Step.WAIT, Step.FINISH}:
+        order.next_step_at = following.until
+    else:
+        order.next_step_at = now
+
+
+def _ask(order: Order, now: datetime) -> Call:
+    if order.state == State.FUNDED:
+        move_to(order, State.ACTIVATING, who="clock", now=now)
+    call = activation.intend(
+        cause=order.id,
+        ordinal=0,
+        carrier_name=order.plan_version.carrier,
+        iccid=order.line.iccid,
+        package=order.plan_version.package,
+        now=now,
+    )
+    attempt = activation.attempt_of(cause=order.id)
+    order.next_step_at = attempt and attempt.lease_until
+    return call
+
+
+def _deliver(order: Order, attempt: Attempt, now: datetime) -> None:
+    """The carrier took it: the period opens and the money is earned, together."""
+    assert attempt.activated_at is not None and order.funded_at is not None  # noqa: PT018
+    lines.open_period(
+        line_id=order.line_id,
+        order_id=order.id,
+        ordinal=attempt.ordinal,
+        plan_version=order.plan_version,
+        # The carrier's clock is not ours: never before it was asked, never in the future.
+        activated_at=min(max(attempt.activated_at, attempt.intended_at), now),
+        funded_at=order.funded_at,
+        carrier_ends_at=attempt.carrier_ends_at,
+        who=f"carrier:{attempt.carrier}",
+        track=order.track,
+        now=now,
+    )
+    hold, unit = order.hold_id, order.currency
+    revenue = Leg(order.id, "revenue", hold, ledger.house("revenue", unit), unit, order.total_minor - order.tax_minor)
+    tax = Leg(order.id, "tax", hold, ledger.house("tax", unit), unit, order.tax_minor)
+    ledger.post(*(leg for leg in (revenue, tax) if leg.amount), now=now)
+    order.reason = ""
+    move_to(order, State.ACTIVE, who=f"carrier:{attempt.carrier}", now=now)
+
+
+# -- money ---------------------------------------------------------------------------------------------------------
+
+
+def _wallet_of(order: Order) -> UUID:
+    return ledger.wallet(customer=order.customer_id, currency=order.currency)
+
+
+def _fill(order: Order, amount_minor: int, now: datetime) -> None:
+    wallet = wallet_id(customer=order.customer_id, currency=order.currency)
+    ledger.post(Leg(order.id, "charge", wallet, order.hold_id, order.currency, amount_minor), now=now)
+
+
+def _refund(order: Order, now: datetime) -> None:
+    """The whole hold goes back to the wallet, once: a wallet is ours, so it is done when it is asked."""
+    held = ledger_queries.balance(order.hold_id)
+    if held:
+        ledger.post(Leg(order.id, "refund", order.hold_id, _wallet_of(order), order.currency, held), now=now)
+    move_to(order, State.REFUNDED, who="clock", now=now)
+
+
+def _return_surplus(order: Order, now: datetime) -> None:
+    held = ledger_queries.balance(order.hold_id)
+    needed = 0 if order.state in rules.TERMINAL_STATES else order.total_minor
+    leg = f"return:{order.returns}"
+    ledger.post(Leg(order.id, leg, order.hold_id, _wallet_of(order), order.currency, held - needed), now=now)
+    order.returns += 1
+    journal.record(
+        what="order.surplus_returned",
+        subject=order.id,
+        who="clock",
+        after={"amount_minor": held - needed, "currency": order.currency},
+        now=now,
+    )
+
+
+def _count_duplicates(order: Order, spare: tuple[Activation, ...], now: datetime) -> None:
+    """The carrier took the same key more than once: counted, told to staff, the seller's loss, never the customer's."""
+    for activation_ in spare:
+        _book_loss(order, activation_.reference, "duplicate", now)
+
+
+def _book_loss(order: Order, reference: str, what: str, now: datetime) -> None:
+    version = order.plan_version
+    unit = version.cost_currency
+    loss, payable = ledger.house("carrier_loss", unit), ledger.house("carrier_payable", unit)
+    ledger.post(Leg(order.id, f"{what}:{reference}", payable, loss, unit, version.cost_minor), now=now)
+    journal.record(
+        what=f"activation.{what}",
+        subject=order.id,
+        who="clock",
+        after={"reference": reference, "cost_minor": version.cost_minor, "currency": unit},
+        now=now,
+    )
+
+
+# -- a person decides ----------------------------------------------------------------------------------------------
+
+EXITS = ("retry", "adopt", "refund", "close")
+
+
+@transaction.atomic
+def decide(*, order_id: UUID, exit: str, staff: UUID, why: str, now: datetime, reference: str = "") -> Order:
+    """A person ends what nobody could know.
+
+    ``retry``: ask the carrier once more. ``adopt``: it was done at the carrier, under ``reference``. ``refund``: the
+    money goes back, and a late answer is looked for during 30 days. ``close``: it was surely not done; the money goes
+    back and nobody looks any more.
+
+    Raises:
+        UnknownOrder: no such order.
+        CannotDecide: "no_reason", "no_reference", "not_waiting" (it needs no person), "being_asked" (a call is on the
+            wire: try again in a minute). Nothing was changed.
+    """
+    order = _locked(order_id)
+    if order is None:
+        raise UnknownOrder
+    attempt = activation.attempt_of(cause=order.id, lock=True)
+    _require_decidable(order, attempt, exit, why, reference, now)
+    assert attempt is not None
+    who = f"staff:{staff}"
+    match exit:
+        case "retry":
+            activation.allow_another_ask(attempt)
+            order.promised_by = now + rules.PROMISE
+            move_to(order, State.ACTIVATING, who=who, why=why, now=now)
+        case "adopt":
+            activation.adopt_by_hand(attempt, reference=reference.strip(), now=now)
+            move_to(order, State.ACTIVATING, who=who, why=why, now=now)
+        case "refund":
+            activation.watch(attempt, until=now + rules.WATCH, now=now)
+            move_to(order, State.REFUNDING, who=who, why=why, now=now)
+        case "close":
+            activation.declare_absent(attempt)
+            move_to(order, State.CANCELLED, who=who, why=why, now=now)
+        case _:
+            raise ValueError(exit)
+    journal.record(what="order.decided", subject=order.id, who=who, why=why, after={"exit": exit}, now=now)
+    order.save()
+    return order
+
+
+def _require_decidable(
+    order: Order, attempt: Attempt | None, exit: str, why: str, reference: str, now: datetime
+) -> None:
+    if order.state != State.NEEDS_A_PERSON or attempt is None:
+        raise CannotDecide("not_waiting")
+    if not why.strip():
+        raise CannotDecide("no_reason")
+    if exit == "adopt" and not reference.strip():
+        raise CannotDecide("no_reference")
+    if attempt.lease_until is not None and now < attempt.lease_until:
+        raise CannotDecide("being_asked")
+
+
+# -- states --------------------------------------------------------------------------------------------------------
+
+
+def move_to(order: Order, state: State, *, who: str, now: datetime, why: str = "") -> None:
+    """The only place that assigns a state. The caller saves the order in the same transaction."""
+    before = State(order.state)
+    assert state in rules.MOVES[before], f"no move from {before} to {state}"
+    order.state = state
+    order.next_step_at = now
+    if state == State.FUNDED:
+        order.funded_at = now
+        order.promised_by = now + rules.PROMISE
+    if state in rules.TERMINAL_STATES:
+        order.ended_at = now
+    journal.record(
+        what=f"order.{state}",
+        subject=order.id,
+        who=who,
+        why=why or order.reason,
+        before={"state": before},
+        after={"state": state},
+        now=now,
+    )
