@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cache
+from functools import cache, partial
 from uuid import UUID
 
 from django.conf import settings
@@ -38,6 +38,7 @@ class Call:
     attempt_id: UUID
     ask: Callable[[], Outcome]
     is_look: bool
+    lease_until: datetime
     not_after: float
 
 
@@ -68,8 +69,8 @@ def intend(*, cause: UUID, ordinal: int, carrier_name: str, iccid: str, package:
     )  # fmt: skip
     if not is_new:
         Attempt.objects.filter(id=key).update(asks=attempt.asks + 1, **values)
-    words = words_of(key)
-    return _call(key, lambda: them.renew(key=words, iccid=attempt.iccid, package=attempt.package), is_look=False)
+    ask = partial(them.renew, key=words_of(key), iccid=attempt.iccid, package=attempt.package)
+    return Call(key, ask, is_look=False, lease_until=lease_until, not_after=_not_after())
 
 
 def begin_look(attempt: Attempt, *, now: datetime) -> Call:
@@ -80,12 +81,13 @@ def begin_look(attempt: Attempt, *, now: datetime) -> Call:
         attempt.unknown_asks += 1
     attempt.lease_until = now + them.call_deadline + LEASE_MARGIN
     attempt.save(update_fields=["state", "unknown_asks", "lease_until"])
-    words = words_of(attempt.id)
-    return _call(attempt.id, lambda: them.find(key=words, iccid=attempt.iccid, package=attempt.package), is_look=True)
+    ask = partial(them.find, key=words_of(attempt.id), iccid=attempt.iccid, package=attempt.package)
+    return Call(attempt.id, ask, is_look=True, lease_until=attempt.lease_until, not_after=_not_after())
 
 
-def _call(attempt_id: UUID, ask: Callable[[], Outcome], *, is_look: bool) -> Call:
-    return Call(attempt_id, ask, is_look, not_after=time.monotonic() + LEASE_MARGIN.total_seconds() / 2)
+def _not_after() -> float:
+    """Until when the call may begin, so that it ends within its lease however late this process is woken."""
+    return time.monotonic() + LEASE_MARGIN.total_seconds() / 2
 
 
 def call(call: Call) -> Outcome:
@@ -216,6 +218,12 @@ def watch(attempt: Attempt, *, until: datetime, now: datetime) -> None:
     attempt.watch_until = until
     attempt.look_at = now
     attempt.save(update_fields=["watch_until", "look_at"])
+
+
+def stop_watching(attempt: Attempt) -> None:
+    """The late answer came and was booked."""
+    attempt.watch_until = None
+    attempt.save(update_fields=["watch_until"])
 
 
 def refresh_offers(*, line: Line, now: datetime) -> None:

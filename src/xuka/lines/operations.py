@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -17,9 +17,10 @@ from xuka.journal import operations as journal
 from xuka.kernel import ids
 from xuka.kernel.span import Span
 from xuka.lines.models import Line, Period
-from xuka.lines.queries import booked
+from xuka.lines.queries import booked, timeline
 from xuka.lines.rules import claim_code_hash, iccid_of, is_claim_code, lay_out, next_start
 
+END_TOLERANCE = timedelta(hours=1)
 # Compared against when there is no such card, so that a wrong ICCID takes as long as a wrong code.
 _NO_CARD = "0" * 64
 
@@ -163,6 +164,25 @@ def _start_queue(line_id: UUID, track: str, now: datetime) -> int:
             journal.record(what="period.started", subject=line_id, who="clock", after=_told(period), now=now)
             started += 1
     return started
+
+
+@transaction.atomic
+def note_carrier_end(*, line_id: UUID, ends_at: datetime, now: datetime) -> None:
+    """Keep the carrier's own end of the running period beside ours. A new difference of an hour or more is told to
+    staff by the fact "line.end_differs"; the same end again changes nothing.
+    """
+    line = lock(line_id)
+    timeline_ = timeline(line, now)
+    running = timeline_.running.period if timeline_.running else None
+    if running is None or running.carrier_ends_at == ends_at:
+        return
+    running.carrier_ends_at = ends_at
+    running.save(update_fields=["carrier_ends_at"])
+    ours = [entry.span.ends_at for entry in timeline_.entries if entry.span.ends_at > now]
+    if all(abs(end - ends_at) >= END_TOLERANCE for end in ours):
+        journal.record(
+            what="line.end_differs", subject=line_id, who=f"carrier:{line.carrier}", after=_told(running), now=now
+        )
 
 
 def _on_track(line_id: UUID, track: str) -> list[Period]:

@@ -52,9 +52,9 @@ def line(line_id: UUID) -> Line | None:
     return _lines().filter(id=line_id).first()
 
 
-def lines_in_use() -> list[Line]:
-    """Every card that a customer has claimed."""
-    return list(Line.objects.filter(owner__isnull=False).order_by("id"))
+def lines_in_use(*, carrier: str) -> list[Line]:
+    """Every card of this carrier that a customer has claimed."""
+    return list(Line.objects.filter(owner__isnull=False, carrier=carrier).order_by("id"))
 
 
 def timeline(line: Line, now: datetime, *, track: str = "main") -> Timeline:

@@ -6,6 +6,7 @@ of times, from anywhere. What the next step is, ``rules.next_step`` decides; her
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from uuid import UUID
 
@@ -211,7 +212,7 @@ def _new_order(order_id: UUID, quote: Quote, now: datetime) -> Order:
     who = f"customer:{order.customer_id}"
     journal.record(what="order.placed", subject=order.id, who=who, after={"total_minor": order.total_minor}, now=now)
     try:
-        _fill(order, order.total_minor, now)
+        _charge(order, order.total_minor, now)
         move_to(order, State.FUNDED, who=who, now=now)
     except ledger.InsufficientFunds:
         order.next_step_at = order.pay_by
@@ -298,46 +299,9 @@ def _situation(order: Order, attempt: Attempt | None) -> Situation:
 
 def _take(next: Next, order: Order, attempt: Attempt | None, now: datetime) -> Call | None:
     """Take one step inside the transaction; returns the call to make after it, if the step is one."""
-    order.next_step_at = now
-    match next.step:
-        case Step.FILL:
-            held = ledger_queries.balance(order.hold_id)
-            _fill(order, order.total_minor - held, now)
-        case Step.FUND:
-            move_to(order, State.FUNDED, who="clock", now=now)
-        case Step.EXPIRE:
-            order.reason = "not_paid"
-            move_to(order, State.EXPIRED, who="clock", now=now)
-        case Step.ASK:
-            return _ask(order, now)
-        case Step.LOOK:
-            assert attempt is not None
-            call = activation.begin_look(attempt, now=now)
-            order.next_step_at = attempt.lease_until
-            return call
-        case Step.DELIVER:
-            assert attempt is not None
-            _deliver(order, attempt, now)
-        case Step.GIVE_BACK:
-            order.reason = (attempt.reason if attempt else "") or "not_delivered"
-            move_to(order, State.REFUNDING, who="clock", now=now)
-        case Step.REFUND:
-            _refund(order, now)
-        case Step.RETURN:
-            _return_surplus(order, now)
-        case Step.CALL_A_PERSON:
-            order.reason = "carrier_silent"
-            move_to(order, State.NEEDS_A_PERSON, who="clock", now=now)
-        case Step.BOOK_LOSS:
-            assert attempt is not None
-            _book_loss(order, attempt.reference, "carrier_loss", now)
-            attempt.watch_until = None
-            attempt.save(update_fields=["watch_until"])
-        case Step.WAIT:
-            order.next_step_at = next.until
-        case Step.FINISH:
-            order.next_step_at = None
-    return None
+    order.next_step_at = next.until if next.step in {Step.WAIT, Step.FINISH} else now
+    take = _STEPS.get(next.step)
+    return take(order, attempt, now) if take else None
 
 
 def _take_if_free(order: Order, attempt: Attempt, now: datetime) -> None:
@@ -352,7 +316,16 @@ def _take_if_free(order: Order, attempt: Attempt, now: datetime) -> None:
         order.next_step_at = now
 
 
-def _ask(order: Order, now: datetime) -> Call:
+def _fund(order: Order, attempt: Attempt | None, now: datetime) -> None:
+    move_to(order, State.FUNDED, who="clock", now=now)
+
+
+def _expire(order: Order, attempt: Attempt | None, now: datetime) -> None:
+    order.reason = "not_paid"
+    move_to(order, State.EXPIRED, who="clock", now=now)
+
+
+def _ask(order: Order, attempt: Attempt | None, now: datetime) -> Call:
     if order.state == State.FUNDED:
         move_to(order, State.ACTIVATING, who="clock", now=now)
     call = activation.intend(
@@ -363,14 +336,32 @@ def _ask(order: Order, now: datetime) -> Call:
         package=order.plan_version.package,
         now=now,
     )
-    attempt = activation.attempt_of(cause=order.id)
-    order.next_step_at = attempt and attempt.lease_until
+    order.next_step_at = call.lease_until
     return call
 
 
-def _deliver(order: Order, attempt: Attempt, now: datetime) -> None:
+def _look(order: Order, attempt: Attempt | None, now: datetime) -> Call:
+    assert attempt is not None
+    call = activation.begin_look(attempt, now=now)
+    order.next_step_at = call.lease_until
+    return call
+
+
+def _give_back(order: Order, attempt: Attempt | None, now: datetime) -> None:
+    order.reason = (attempt.reason if attempt else "") or "not_delivered"
+    move_to(order, State.REFUNDING, who="clock", now=now)
+
+
+def _call_a_person(order: Order, attempt: Attempt | None, now: datetime) -> None:
+    order.reason = "carrier_silent"
+    move_to(order, State.NEEDS_A_PERSON, who="clock", now=now)
+
+
+def _deliver(order: Order, attempt: Attempt | None, now: datetime) -> None:
     """The carrier took it: the period opens and the money is earned, together."""
-    assert attempt.activated_at is not None and order.funded_at is not None  # noqa: PT018
+    assert attempt is not None
+    assert attempt.activated_at is not None
+    assert order.funded_at is not None
     lines.open_period(
         line_id=order.line_id,
         order_id=order.id,
@@ -399,12 +390,19 @@ def _wallet_of(order: Order) -> UUID:
     return ledger.wallet(customer=order.customer_id, currency=order.currency)
 
 
-def _fill(order: Order, amount_minor: int, now: datetime) -> None:
+def _charge(order: Order, amount_minor: int, now: datetime) -> None:
     wallet = wallet_id(customer=order.customer_id, currency=order.currency)
     ledger.post(Leg(order.id, "charge", wallet, order.hold_id, order.currency, amount_minor), now=now)
 
 
-def _refund(order: Order, now: datetime) -> None:
+def _fill(order: Order, attempt: Attempt | None, now: datetime) -> None:
+    try:
+        _charge(order, order.total_minor - ledger_queries.balance(order.hold_id), now)
+    except ledger.InsufficientFunds:  # another order of the same wallet was faster
+        order.next_step_at = order.pay_by
+
+
+def _refund(order: Order, attempt: Attempt | None, now: datetime) -> None:
     """The whole hold goes back to the wallet, once: a wallet is ours, so it is done when it is asked."""
     held = ledger_queries.balance(order.hold_id)
     if held:
@@ -412,19 +410,21 @@ def _refund(order: Order, now: datetime) -> None:
     move_to(order, State.REFUNDED, who="clock", now=now)
 
 
-def _return_surplus(order: Order, now: datetime) -> None:
+def _return_surplus(order: Order, attempt: Attempt | None, now: datetime) -> None:
     held = ledger_queries.balance(order.hold_id)
-    needed = 0 if order.state in rules.TERMINAL_STATES else order.total_minor
-    leg = f"return:{order.returns}"
-    ledger.post(Leg(order.id, leg, order.hold_id, _wallet_of(order), order.currency, held - needed), now=now)
+    surplus = held - (0 if order.state in rules.TERMINAL_STATES else order.total_minor)
+    leg = Leg(order.id, f"return:{order.returns}", order.hold_id, _wallet_of(order), order.currency, surplus)
+    ledger.post(leg, now=now)
     order.returns += 1
-    journal.record(
-        what="order.surplus_returned",
-        subject=order.id,
-        who="clock",
-        after={"amount_minor": held - needed, "currency": order.currency},
-        now=now,
-    )
+    after = {"amount_minor": surplus, "currency": order.currency}
+    journal.record(what="order.surplus_returned", subject=order.id, who="clock", after=after, now=now)
+
+
+def _write_off(order: Order, attempt: Attempt | None, now: datetime) -> None:
+    """The money went back and the carrier took it after all: the seller's loss; nobody is charged again."""
+    assert attempt is not None
+    _book_loss(order, attempt.reference, "carrier_loss", now)
+    activation.stop_watching(attempt)
 
 
 def _count_duplicates(order: Order, spare: tuple[Activation, ...], now: datetime) -> None:
@@ -445,6 +445,21 @@ def _book_loss(order: Order, reference: str, what: str, now: datetime) -> None:
         after={"reference": reference, "cost_minor": version.cost_minor, "currency": unit},
         now=now,
     )
+
+
+_STEPS: dict[Step, Callable[[Order, Attempt | None, datetime], Call | None]] = {
+    Step.FILL: _fill,
+    Step.FUND: _fund,
+    Step.EXPIRE: _expire,
+    Step.ASK: _ask,
+    Step.LOOK: _look,
+    Step.DELIVER: _deliver,
+    Step.GIVE_BACK: _give_back,
+    Step.REFUND: _refund,
+    Step.RETURN: _return_surplus,
+    Step.CALL_A_PERSON: _call_a_person,
+    Step.BOOK_LOSS: _write_off,
+}
 
 
 # -- a person decides ----------------------------------------------------------------------------------------------

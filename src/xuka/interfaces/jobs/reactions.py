@@ -9,8 +9,16 @@ from collections.abc import Mapping
 
 REACTIONS: Mapping[str, tuple[str, ...]] = {
     "order.placed": ("advance_order",),
+    "order.funded": ("write_letter_confirmed",),
+    "order.active": ("write_letter_renewed",),
+    "order.refunded": ("write_letter_refunded",),
+    "order.expired": ("write_letter_failed", "advance_order"),
+    "order.cancelled": ("write_letter_failed", "advance_order"),
+    "order.needs_a_person": ("write_letter_checking",),
     "order.decided": ("advance_order",),
-    "order.cancelled": ("advance_order",),
+    "activation.duplicate": ("alarm_staff",),
+    "activation.carrier_loss": ("alarm_staff",),
+    "line.end_differs": ("alarm_staff_about_line",),
     "wallet.credited": ("advance_waiting_orders",),
     "message.queued": ("send_message",),
 }

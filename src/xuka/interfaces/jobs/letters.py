@@ -1,0 +1,82 @@
+"""The letters about an order: choose the words, hand them to the outbox."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from django.conf import settings
+from django.template.loader import render_to_string
+from django.utils import translation
+
+from xuka.catalogue import queries as catalogue
+from xuka.kernel import ids
+from xuka.lines import queries as lines
+from xuka.messaging import operations as messaging
+from xuka.renewals import queries as renewals
+
+
+def write(*, order_id: UUID, kind: str, now: datetime) -> None:
+    """Queue the letter of this kind about this order, in the customer's language. Again: changes nothing."""
+    order = renewals.order(order_id)
+    if order is None:
+        return
+    customer = order.customer
+    with translation.override(customer.language):
+        told = {
+            "order": order,
+            "quote": order.quote,
+            "line": order.line,
+            "customer": customer,
+            "plan_name": catalogue.name(order.plan_version.plan, customer.language),
+            "timeline": lines.timeline(order.line, now),
+            "decided_by": renewals.decided_by(order),
+            "url": f"{settings.SITE_URL}/orders/{order.id}/",
+            "seller": settings.SELLER_NAME,
+        }
+        messaging.queue(
+            cause=order.id,
+            kind=kind,
+            to=customer.email,
+            language=customer.language,
+            subject=" ".join(render_to_string(f"mail/{kind}.subject.txt", told).split()),
+            text=render_to_string(f"mail/{kind}.txt", told),
+            html=render_to_string(f"mail/{kind}.html", told),
+            customer=customer.id,
+            now=now,
+        )
+
+
+def alarm(*, order_id: UUID, what: str, now: datetime) -> None:
+    """Tell the seller that an order needs a person, or cost money. One letter per order and reason."""
+    order = renewals.order(order_id)
+    if order is None:
+        return
+    link = f"{settings.SITE_URL}/staff/renewals/order/{order.id}/change/"
+    messaging.queue(
+        cause=order.id,
+        kind=f"staff_{what}",
+        to=settings.SELLER_MAIL,
+        language="en",
+        subject=f"Order {order.id}: {what.replace('_', ' ')}",
+        text=f"Order {order.id} for card {ids.masked(order.line.iccid)} ({order.state}): {what}.\n\n{link}\n",
+        now=now,
+    )
+
+
+def alarm_about_line(*, line_id: UUID, now: datetime) -> None:
+    """Tell the seller that a carrier's end differs from ours. One letter per card and carrier's end."""
+    line = lines.line(line_id)
+    running = lines.timeline(line, now).running if line else None
+    if line is None or running is None or running.period.carrier_ends_at is None:
+        return
+    theirs, ours = running.period.carrier_ends_at.isoformat(), running.span.ends_at.isoformat()
+    messaging.queue(
+        cause=ids.derived(line_id, theirs),
+        kind="staff_end_differs",
+        to=settings.SELLER_MAIL,
+        language="en",
+        subject=f"Card {ids.masked(line.iccid)}: the carrier's end differs from ours",
+        text=f"Card {ids.masked(line.iccid)} ends at {theirs} at the carrier and at {ours} here.\n",
+        now=now,
+    )
