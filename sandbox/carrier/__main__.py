@@ -1,0 +1,58 @@
+"""Runs the stand-in carrier: ``python -m sandbox.carrier --port 8101 --state var/carrier.json``."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from werkzeug.serving import make_server
+
+from sandbox.carrier.app import application
+from sandbox.carrier.world import World
+
+
+def clock(offset_file: Path | None) -> Callable[[], datetime]:
+    """The machine's clock, moved forward by the whole seconds that the file holds; missing or empty means zero."""
+
+    def now() -> datetime:
+        try:
+            seconds = int(offset_file.read_text().strip() or 0) if offset_file else 0
+        except FileNotFoundError:
+            seconds = 0
+        return datetime.now(UTC) + timedelta(seconds=seconds)
+
+    return now
+
+
+def main() -> None:
+    """Serve until stopped. Prints one line once it listens."""
+    wanted = argparse.ArgumentParser(prog="sandbox.carrier", description="A stand-in for a carrier's partner API.")
+    wanted.add_argument("--host", default="127.0.0.1")
+    wanted.add_argument("--port", type=int, default=8101, help="0 takes any free one")
+    wanted.add_argument("--clock-offset-file", type=Path, help="whole seconds that the clock was pushed forward")
+    wanted.add_argument("--state", type=Path, help="JSON file that keeps cards and orders between runs")
+    wanted.add_argument("--seed", type=int, default=0)
+    wanted.add_argument("--client-id", default="sandbox")
+    wanted.add_argument("--client-secret", default="sandbox-secret")
+    wanted.add_argument("--no-limits", action="store_true", help="do not keep the documented rate limits")
+    asked = wanted.parse_args()
+    world = World(
+        now=clock(asked.clock_offset_file),
+        seed=asked.seed,
+        client_id=asked.client_id,
+        client_secret=asked.client_secret,
+        limited=not asked.no_limits,
+        keep=asked.state,
+    )
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = make_server(asked.host, asked.port, application(world, sleep=time.sleep), threaded=True)
+    print(f"carrier listens on http://{asked.host}:{server.server_port}", flush=True)
+    server.serve_forever()
+
+
+if __name__ == "__main__":
+    main()
