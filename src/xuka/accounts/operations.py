@@ -1,0 +1,120 @@
+"""Everything that writes to accounts."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+
+from xuka.accounts.models import User
+from xuka.accounts.rules import email_of, language_of, time_zone_of
+from xuka.journal import operations as journal
+from xuka.kernel import ids
+
+
+class EmailTaken(Exception):
+    """Somebody else's account has this e-mail address; nothing was stored."""
+
+
+def register_user(
+    *,
+    email: str,
+    language: str,
+    now: datetime,
+    id: UUID | None = None,
+    name: str = "",
+    time_zone: str = "",
+    password: str | None = None,
+    is_staff: bool = False,
+    is_superuser: bool = False,
+    who: str = "",
+) -> User:
+    """Store a new account.
+
+    Args:
+        language: "zh-hans" or "en".
+        now: aware UTC.
+        id: makes the call repeatable: the same id and address again changes nothing and returns the account.
+        time_zone: an IANA name, or "" for none.
+        password: None for an account that signs in by a code in the mail.
+        who: who did it, as in the journal; the person themselves when empty.
+
+    Raises:
+        EmailTaken: another account has the address, however it is capitalised.
+        InvalidLanguage, InvalidTimeZone: see ``accounts.rules``.
+    """
+    there = User.objects.filter(id=id).first() if id else None
+    if there and there.email == email_of(email):
+        return there
+    user = User(id=id or ids.new(), email=email, name=name, is_staff=is_staff, is_superuser=is_superuser)
+    user.set_password(password)
+    return register(user=user, language=language, time_zone=time_zone, who=who, now=now)
+
+
+def register(*, user: User, language: str, now: datetime, time_zone: str = "", who: str = "") -> User:
+    """Store a user that a sign-up form has filled (address and password), and the fact.
+
+    Raises:
+        EmailTaken: another account has the address, however it is capitalised.
+        InvalidLanguage, InvalidTimeZone: see ``accounts.rules``.
+    """
+    user.email = email_of(user.email)
+    user.language = language_of(language)
+    user.time_zone = time_zone_of(time_zone)
+    try:
+        with transaction.atomic():
+            user.save(force_insert=True)
+            journal.record(
+                what="user.registered",
+                subject=user.id,
+                who=who or f"customer:{user.id}",
+                after={"language": user.language, "time_zone": user.time_zone},
+                now=now,
+            )
+    except IntegrityError as wrong:
+        raise EmailTaken("This e-mail address is already in use.") from wrong
+    return user
+
+
+def set_name(*, customer: UUID, name: str, now: datetime) -> None:
+    """Store what the customer wants to be called; "" for nothing. The same name again changes nothing."""
+    _set(customer, "name", name.strip()[:120], now)
+
+
+def set_language(*, customer: UUID, language: str, now: datetime) -> None:
+    """Store the language the customer reads, "zh-hans" or "en". The same language again changes nothing.
+
+    Raises:
+        InvalidLanguage: Xuka does not speak it.
+    """
+    _set(customer, "language", language_of(language), now)
+
+
+def set_time_zone(*, customer: UUID, time_zone: str, now: datetime) -> None:
+    """Store the customer's own time zone, an IANA name or "" for none. The same zone again changes nothing.
+
+    Raises:
+        InvalidTimeZone: there is no zone of this name.
+    """
+    _set(customer, "time_zone", time_zone_of(time_zone), now)
+
+
+@transaction.atomic
+def _set(customer: UUID, field: str, value: str, now: datetime) -> None:
+    user = User.objects.select_for_update().get(id=customer)
+    before = getattr(user, field)
+    if before == value:
+        return
+    setattr(user, field, value)
+    user.save(update_fields=[field])
+    # A name is personal: the fact tells that it changed, not what it was.
+    told = field != "name"
+    journal.record(
+        what=f"user.{field}_set",
+        subject=customer,
+        who=f"customer:{customer}",
+        before={field: before} if told else None,
+        after={field: value} if told else None,
+        now=now,
+    )

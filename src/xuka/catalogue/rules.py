@@ -1,0 +1,331 @@
+"""What a plan may say: the policy document, and what follows from it. Pure.
+
+The rules are named as in the reference of renewal rules: R-01 rolling hours, R-03 calendar days, R-04 whose midnight,
+R-34 a daily quota, R-36 steps of speed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from functools import cache
+from typing import Annotated, Any, Literal, Self
+from zoneinfo import ZoneInfo, available_timezones
+
+from babel.core import get_global
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationError,
+    model_validator,
+)
+
+from xuka.kernel.span import Span
+
+
+class InvalidPolicy(ValueError):
+    """The document is not a policy; the sentence says where and why."""
+
+
+@cache
+def _zones() -> frozenset[str]:
+    return frozenset(available_timezones())
+
+
+@cache
+def _countries() -> frozenset[str]:
+    """ISO 3166-1 alpha-2, as CLDR lists the territories in which people speak a language."""
+    return frozenset(code for code in get_global("territory_languages") if re.fullmatch("[A-Z]{2}", code))
+
+
+def _zone(name: str) -> str:
+    if name not in _zones():
+        raise ValueError(f"there is no time zone called {name!r}")
+    return name
+
+
+def _country(code: str) -> str:
+    if code not in _countries():
+        raise ValueError(f"{code!r} is not a country's code (ISO 3166-1 alpha-2)")
+    return code
+
+
+def _local_time(text: object) -> object:
+    if isinstance(text, str) and re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", text, flags=re.ASCII):
+        return time(int(text[:2]), int(text[3:]))
+    raise ValueError("a time of day is written HH:MM, from 00:00 to 23:59")
+
+
+Zone = Annotated[str, AfterValidator(_zone)]
+Country = Annotated[str, AfterValidator(_country)]
+LocalTime = Annotated[time, BeforeValidator(_local_time), PlainSerializer(lambda at: f"{at:%H:%M}", return_type=str)]
+Bytes = Annotated[int, Field(ge=0)]
+Kbps = Annotated[int, Field(ge=0)]
+
+
+class _Part(BaseModel):
+    """A part of the document: nothing unknown, nothing converted, never changed."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Period(_Part):
+    """How long a bought period lasts.
+
+    ``rolling_day``: ``length`` times 24 h, to the second (R-01). ``calendar_day``: the day of the start in ``zone``
+    counts as day 1, the end is the midnight after the last day (R-03). ``zone`` is also where its times are shown.
+    """
+
+    length: Annotated[int, Field(ge=1, le=366)]
+    unit: Literal["rolling_day", "calendar_day"]
+    zone: Zone
+    starts: Literal["activation"]
+
+
+class Tier(_Part):
+    """A step of speed: once ``after_bytes`` were used in the window, ``kbps`` is the most; 0 is blocked."""
+
+    after_bytes: Bytes
+    kbps: Kbps
+
+
+class Peak(_Part):
+    """Hours of every day in which ``kbps`` is the most; they may pass midnight (22:00 to 02:00)."""
+
+    from_time: LocalTime = Field(alias="from")
+    to_time: LocalTime = Field(alias="to")
+    zone: Zone
+    kbps: Kbps
+
+    @model_validator(mode="after")
+    def _some_hours(self) -> Self:
+        if self.from_time == self.to_time:
+            raise ValueError("peak hours begin and end at different times")
+        return self
+
+
+class Hotspot(_Part):
+    """Sharing the connection; ``cap_bytes`` None is no cap of its own."""
+
+    allowed: bool
+    cap_bytes: Bytes | None = None
+
+    @model_validator(mode="after")
+    def _cap_of_something(self) -> Self:
+        if not self.allowed and self.cap_bytes is not None:
+            raise ValueError("a hotspot that is not allowed has no cap")
+        return self
+
+
+class Abroad(_Part):
+    """Use in other countries than the market; ``cap_bytes`` a period, None is no cap of its own."""
+
+    allowed: bool
+    countries: Annotated[tuple[Country, ...], Field(strict=False)] = ()
+    cap_bytes: Bytes | None = None
+
+    @model_validator(mode="after")
+    def _where(self) -> Self:
+        if self.allowed != bool(self.countries):
+            raise ValueError("countries are named exactly when use abroad is allowed")
+        if not self.allowed and self.cap_bytes is not None:
+            raise ValueError("use abroad that is not allowed has no cap")
+        if len(set(self.countries)) < len(self.countries):
+            raise ValueError("a country is named once")
+        return self
+
+
+class Data(_Part):
+    """How much data, how fast.
+
+    ``unlimited`` is never said without its cap: there is a tier, or the explicit ``cap: none``. ``window`` is the time
+    over which use is counted: the whole period, or days that begin at ``resets_at`` in ``zone`` (R-04, R-34).
+    """
+
+    tiers: Annotated[tuple[Tier, ...], Field(strict=False)] = ()
+    cap: Literal["none"] | None = None
+    window: Literal["local_day", "period"]
+    resets_at: LocalTime | None = None
+    zone: Zone | None = None
+    peak: Peak | None
+    hotspot: Hotspot
+    abroad: Abroad
+
+    @model_validator(mode="after")
+    def _cap_is_told(self) -> Self:
+        if bool(self.tiers) == (self.cap is not None):
+            raise ValueError("name at least one tier, or say 'cap: none'")
+        return self
+
+    @model_validator(mode="after")
+    def _slower_and_slower(self) -> Self:
+        for before, after in zip(self.tiers, self.tiers[1:], strict=False):
+            if after.after_bytes <= before.after_bytes or after.kbps >= before.kbps:
+                raise ValueError("each tier begins after the one before it and is slower")
+        return self
+
+    @model_validator(mode="after")
+    def _whose_day(self) -> Self:
+        told = (self.resets_at is not None, self.zone is not None)
+        if self.window == "local_day" and told != (True, True):
+            raise ValueError("a window of local days needs resets_at and zone")
+        if self.window == "period" and told != (False, False):
+            raise ValueError("a window of the whole period has no resets_at and no zone")
+        return self
+
+
+class Quota(_Part):
+    """What a period contains."""
+
+    data: Data
+
+
+class Renewal(_Part):
+    """What buying again before the end does.
+
+    ``add``: the new period is booked at once, after all that is booked. ``queue``: it waits and starts when the one
+    before it ends. ``max_ahead_days``: how far from now the end may then lie.
+    """
+
+    mode: Literal["add", "queue"]
+    max_ahead_days: Annotated[int, Field(ge=1, le=3660)] = 365
+
+
+class Policy(_Part):
+    """The terms of a plan version, typed."""
+
+    period: Period
+    quota: Quota
+    renewal: Renewal
+
+
+def policy_of(document: Mapping[str, Any]) -> Policy:
+    """The policy that a document says.
+
+    Raises:
+        InvalidPolicy: a field is missing, unknown or wrong; the sentence names each and says why.
+    """
+    try:
+        return Policy.model_validate(document)
+    except ValidationError as wrong:
+        raise InvalidPolicy("; ".join(f"{'.'.join(map(str, path))}: {why}" for path, why in reasons(wrong))) from wrong
+
+
+def document_of(policy: Policy) -> dict[str, Any]:
+    """The policy as a document of plain JSON values: ``policy_of(document_of(p)) == p``."""
+    return policy.model_dump(mode="json", by_alias=True)
+
+
+def reasons(wrong: ValidationError) -> list[tuple[tuple[int | str, ...], str]]:
+    """Where in the document, and why, for each thing that is wrong."""
+    return [(error["loc"], error["msg"].removeprefix("Value error, ")) for error in wrong.errors()]
+
+
+def period_of(period: Period, start: datetime) -> Span:
+    """The span of a period that starts at ``start`` (aware UTC); aware UTC, half open, never empty.
+
+    Periods that start where the one before ends tile: no gap and no overlap, in every zone (R-01, R-03).
+    """
+    assert start.tzinfo is not None, "times are aware"
+    start = start.astimezone(UTC)
+    if period.unit == "rolling_day":
+        return Span(start, start + timedelta(days=period.length))
+    first_day = start.astimezone(ZoneInfo(period.zone)).date()
+    return Span(start, day_start(first_day + timedelta(days=period.length), period.zone))
+
+
+def day_start(day: date, zone: str) -> datetime:
+    """The instant (aware UTC) at which the calendar in ``zone`` turns to ``day`` for good.
+
+    Where clocks jump over midnight it is the jump. Where they go back over midnight it is the second midnight, since
+    the hour before it is the day before once more; where they go back to midnight it is the first.
+    """
+    midnight = datetime.combine(day, time())
+    first = instant_of(midnight, zone)
+    second = midnight.replace(tzinfo=ZoneInfo(zone), fold=1).astimezone(UTC)
+    moment_before = (second - timedelta(seconds=1)).astimezone(ZoneInfo(zone))
+    return second if second > first and moment_before.date() < day else first
+
+
+def instant_of(local: datetime, zone: str) -> datetime:
+    """The instant (aware UTC) of a local date-time without offset.
+
+    One that happens twice means the first time; one that a jump of the clocks leaves out means the jump.
+    """
+    where = ZoneInfo(zone)
+    early, late = (local.replace(tzinfo=where, fold=fold).astimezone(UTC) for fold in (1, 0))
+    if early >= late:
+        return late
+    # In a jump: fold=1 reads the clock after it and lies before it, fold=0 the other way round.
+    while late - early > timedelta(seconds=1):
+        middle = early + timedelta(seconds=(late - early) // timedelta(seconds=2))
+        if middle.astimezone(where).replace(tzinfo=None) < local:
+            early = middle
+        else:
+            late = middle
+    return late
+
+
+def next_reset(data: Data, now: datetime) -> datetime | None:
+    """When the data window next begins anew after ``now``, aware UTC; None when it does only with the period (R-04)."""
+    if data.resets_at is None or data.zone is None:
+        return None
+    today = now.astimezone(ZoneInfo(data.zone)).date()
+    days = (today + timedelta(days=n) for n in (-1, 0, 1, 2))
+    resets = (instant_of(datetime.combine(day, data.resets_at), data.zone) for day in days)
+    return min(reset for reset in resets if reset > now)
+
+
+@dataclass(frozen=True, slots=True)
+class Cap:
+    """Full-speed data: ``bytes`` in each ``window``; None only where the plan explicitly has no cap."""
+
+    bytes: int | None
+    window: Literal["local_day", "period"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reset:
+    """The time of day, in ``zone``, at which the cap begins anew."""
+
+    at: time
+    zone: str
+
+
+@dataclass(frozen=True, slots=True)
+class Disclosure:
+    """The six facts that a customer is told before paying, as values.
+
+    Attributes:
+        cap: how much at full speed.
+        speed_after: the steps after the cap, the first first; () where there is no cap. 0 kbps is blocked.
+        reset: when the cap begins anew; None where it does only with the next period.
+        peak: hours with a lower speed; None where there are none.
+        hotspot, abroad: as the policy has them.
+    """
+
+    cap: Cap
+    speed_after: tuple[Tier, ...]
+    reset: Reset | None
+    peak: Peak | None
+    hotspot: Hotspot
+    abroad: Abroad
+
+
+def disclosure(policy: Policy) -> Disclosure:
+    """The six facts of this policy: cap, speed after it, reset, peak, hotspot, abroad."""
+    data = policy.quota.data
+    return Disclosure(
+        cap=Cap(data.tiers[0].after_bytes if data.tiers else None, data.window),
+        speed_after=data.tiers,
+        reset=Reset(data.resets_at, data.zone) if data.resets_at is not None and data.zone is not None else None,
+        peak=data.peak,
+        hotspot=data.hotspot,
+        abroad=data.abroad,
+    )
