@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from uuid import UUID
 
 from django.db import connection
@@ -55,6 +56,30 @@ def transfers_of(cause: UUID) -> list[Transfer]:
     return list(Transfer.objects.filter(cause=cause).select_related("debit", "credit").order_by("at", "id"))
 
 
+@dataclass(frozen=True, slots=True)
+class Total:
+    """All of one unit: how many transfers and accounts, and the sum over every account, which is always 0."""
+
+    transfers: int
+    accounts: int
+    sum: int
+
+
+def totals() -> list[tuple[str, Total]]:
+    """Each unit with its total, by name."""
+    with connection.cursor() as cursor:
+        cursor.execute(_TOTALS)
+        return [(unit, Total(transfers, accounts, total)) for unit, transfers, accounts, total in cursor.fetchall()]
+
+
+_TOTALS = """
+select a.unit,
+    (select count(*) from ledger_transfer t where t.unit = a.unit),
+    count(*),
+    coalesce(sum((select coalesce(sum(amount), 0) from ledger_transfer t where t.credit_id = a.id)
+        - (select coalesce(sum(amount), 0) from ledger_transfer t where t.debit_id = a.id)), 0)::bigint
+from ledger_account a group by a.unit order by a.unit
+"""
 _WRONG_BALANCES = """
 select a.id, a.kind, a.unit, a.balance,
     coalesce((select sum(amount) from ledger_transfer t where t.credit_id = a.id), 0)
