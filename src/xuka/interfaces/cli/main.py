@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 HELP = """xuka – sells, meters and renews prepaid data cards
 
@@ -39,13 +41,18 @@ def main(arguments: list[str] | None = None) -> None:
         execute_from_command_line(["xuka", *command])
 
 
-def _database():
+@contextmanager
+def _database() -> Iterator[None]:
     """The embedded server for as long as the command runs, unless DATABASE_URL names another."""
     if os.environ.get("DATABASE_URL"):
-        return nullcontext()
+        yield
+        return
     from xuka.project import postgres
 
-    return postgres.for_this_process()
+    home = Path(os.environ.get("XUKA_VAR", Path(__file__).resolve().parents[4] / "var"))
+    with postgres.running(home / "postgres") as url:
+        os.environ["DATABASE_URL"] = url
+        yield
 
 
 if __name__ == "__main__":
