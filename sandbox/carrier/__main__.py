@@ -7,9 +7,10 @@ import logging
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 
-from werkzeug.serving import make_server
+from werkzeug.serving import WSGIRequestHandler, make_server
 
 from sandbox.carrier.app import application
 from sandbox.carrier.world import World
@@ -48,8 +49,19 @@ def main() -> None:
         limited=not asked.no_limits,
         keep=asked.state,
     )
+
+    class OnTheCarriersClock(WSGIRequestHandler):
+        def date_time_string(self, timestamp: float | None = None) -> str:
+            return format_datetime(world.now(), usegmt=True)
+
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = make_server(asked.host, asked.port, application(world, sleep=time.sleep), threaded=True)
+    server = make_server(
+        asked.host,
+        asked.port,
+        application(world, sleep=time.sleep),
+        threaded=True,
+        request_handler=OnTheCarriersClock,
+    )
     print(f"carrier listens on http://{asked.host}:{server.server_port}", flush=True)
     server.serve_forever()
 
