@@ -8,6 +8,8 @@ from pathlib import Path
 
 from psycopg.conninfo import conninfo_to_dict
 
+from xuka.project import postgres
+
 ROOT = Path(__file__).resolve().parents[3]
 PACKAGE = Path(__file__).resolve().parents[1]
 VAR = Path(os.environ.get("XUKA_VAR", ROOT / "var"))
@@ -110,8 +112,7 @@ POSTGRES_DATA = VAR / "postgres"
 
 
 def _database() -> dict[str, object]:
-    url = os.environ.get("DATABASE_URL")
-    parts = conninfo_to_dict(url) if url else {"host": str(POSTGRES_DATA), "dbname": "postgres", "user": "postgres"}
+    parts = conninfo_to_dict(os.environ.get("DATABASE_URL") or postgres.url(POSTGRES_DATA))
     known = {"dbname", "user", "password", "host", "port"}
     return {
         "ENGINE": "django.db.backends.postgresql",

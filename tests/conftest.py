@@ -1,0 +1,68 @@
+"""A real PostgreSQL for every run, before Django reads its settings.
+
+With ``DATABASE_URL`` the tests use that server. Without it, a private one lives in a temporary folder for the run;
+pytest-xdist's workers share it, each with a database of its own. ``PGBIN`` chooses its version.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+_run = ExitStack()
+
+
+def _prepare_environment() -> None:
+    """What the settings read. Workers inherit it from the process that started them."""
+    from xuka.project import postgres
+
+    var = Path(tempfile.mkdtemp(prefix="xuka-test-"))
+    # As root the server's account must be able to enter the folder above its own.
+    var.chmod(0o711)
+    _run.callback(shutil.rmtree, var, ignore_errors=True)
+    os.environ |= {
+        "DJANGO_SETTINGS_MODULE": "xuka.project.settings",
+        "XUKA_TESTING": "1",
+        "XUKA_VAR": str(var),
+        "XUKA_SECRET_KEY": "a key for tests only",
+    }
+    os.environ.pop("XUKA_DEMO", None)
+    if "DATABASE_URL" not in os.environ:
+        os.environ["DATABASE_URL"] = _run.enter_context(postgres.running(var / "postgres", settings=postgres.THROWAWAY))
+
+
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    _prepare_environment()
+
+
+def pytest_configure() -> None:
+    """Read the settings: pytest-django, which comes last, sets Django up once they are."""
+    from django.conf import settings
+
+    assert settings.DATABASES
+
+
+def pytest_unconfigure() -> None:
+    """The server and its folder go with the run."""
+    _run.close()
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Tests that commit leave no cached rate limit and no job: Django's flush knows only tables it manages.
+
+    The cache table itself is made with the test database, where Django calls ``createcachetable``.
+    """
+    yield
+    if "transactional_db" not in request.fixturenames:
+        return
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        cursor.execute("TRUNCATE cache, procrastinate_jobs, procrastinate_workers CASCADE")
