@@ -81,6 +81,7 @@ class PlanVersion(models.Model):
     Never changed and never deleted, which a database trigger enforces: what was sold stays what it was.
     """
 
+    plan_id: str
     id = models.UUIDField(primary_key=True)
     plan = models.ForeignKey(Plan, models.PROTECT, related_name="+")
     number = models.PositiveIntegerField()

@@ -10,11 +10,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
 from functools import cache
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Generic, Literal, Self, TypeVar
 from zoneinfo import ZoneInfo, available_timezones
 
 from babel.core import get_global
+from babel.numbers import is_currency
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -26,6 +28,7 @@ from pydantic import (
     model_validator,
 )
 
+from xuka.kernel.money import Money, decimals, from_major
 from xuka.kernel.span import Span
 
 
@@ -41,7 +44,8 @@ def _zones() -> frozenset[str]:
 @cache
 def _countries() -> frozenset[str]:
     """ISO 3166-1 alpha-2, as CLDR lists the territories in which people speak a language."""
-    return frozenset(code for code in get_global("territory_languages") if re.fullmatch("[A-Z]{2}", code))
+    listed = get_global("territory_languages")
+    return frozenset(code for code in listed if re.fullmatch("[A-Z]{2}", code)) - {"ZZ"}
 
 
 def _zone(name: str) -> str:
@@ -65,8 +69,8 @@ def _local_time(text: object) -> object:
 Zone = Annotated[str, AfterValidator(_zone)]
 Country = Annotated[str, AfterValidator(_country)]
 LocalTime = Annotated[time, BeforeValidator(_local_time), PlainSerializer(lambda at: f"{at:%H:%M}", return_type=str)]
-Bytes = Annotated[int, Field(ge=0)]
-Kbps = Annotated[int, Field(ge=0)]
+Bytes = Annotated[int, Field(ge=0, le=10**18)]
+Kbps = Annotated[int, Field(ge=0, le=10**9)]
 
 
 class _Part(BaseModel):
@@ -224,7 +228,12 @@ def document_of(policy: Policy) -> dict[str, Any]:
 
 def reasons(wrong: ValidationError) -> list[tuple[tuple[int | str, ...], str]]:
     """Where in the document, and why, for each thing that is wrong."""
-    return [(error["loc"], error["msg"].removeprefix("Value error, ")) for error in wrong.errors()]
+    return [(error["loc"], _sentence(error["type"], error["msg"])) for error in wrong.errors(include_url=False)]
+
+
+def _sentence(kind: str, message: str) -> str:
+    plain = {"extra_forbidden": "there is no such field", "missing": "this field is missing"}
+    return plain.get(kind, message.removeprefix("Value error, "))
 
 
 def period_of(period: Period, start: datetime) -> Span:
@@ -329,3 +338,137 @@ def disclosure(policy: Policy) -> Disclosure:
         hotspot=data.hotspot,
         abroad=data.abroad,
     )
+
+
+def _currency(code: str) -> str:
+    if not is_currency(code):
+        raise ValueError(f"{code!r} is not a currency (ISO 4217)")
+    return code
+
+
+def _amount(given: object) -> object:
+    if isinstance(given, str) and re.fullmatch(r"\d{1,9}(\.\d{1,4})?", given, flags=re.ASCII):
+        return Decimal(given)
+    return Decimal(given) if isinstance(given, int) and not isinstance(given, bool) else given
+
+
+def _date(text: object) -> object:
+    if isinstance(text, str):
+        return date.fromisoformat(text)
+    raise ValueError("a date is written YYYY-MM-DD")
+
+
+Currency = Annotated[str, AfterValidator(_currency)]
+Slug = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=60)]
+Name = Annotated[str, Field(min_length=1, max_length=80)]
+Day = Annotated[date, BeforeValidator(_date)]
+Keys = Annotated[tuple[Slug, ...], Field(strict=False, min_length=1)]
+T = TypeVar("T")
+
+
+class Source(_Part):
+    """Where a fact is from. ``as_of``: the day on which the source said so."""
+
+    title: Name
+    url: Annotated[str, Field(pattern=r"^https?://\S+$", max_length=500)] | None = None
+    licence: Name | None = None
+    as_of: Day
+
+
+class Fact(_Part, Generic[T]):
+    """A value with its sources (keys of the file's ``sources``); ``as_of`` where it differs from theirs."""
+
+    value: T
+    sources: Keys
+    as_of: Day | None = None
+    note: Annotated[str, Field(max_length=1000)] = ""
+
+
+class Apn(_Part):
+    """An access point name, as phones ship with it."""
+
+    brand: Name
+    apn: Name
+    user: Name | None = None
+    password: Name | None = None
+    auth: Literal["none", "PAP", "CHAP", "PAP or CHAP"] | None = None
+    protocol: Literal["IPV4", "IPV6", "IPV4V6"] | None = None
+    sources: Keys
+    as_of: Day | None = None
+    note: Annotated[str, Field(max_length=1000)] = ""
+
+
+class MarketEntry(_Part):
+    """A market, as a catalogue file tells it."""
+
+    code: Country
+    currency: Fact[Currency]
+    zone: Fact[Zone]
+    tax_basis_points: Fact[Annotated[int, Field(ge=0, le=10_000)]]
+    identification: Fact[Annotated[str, Field(min_length=1, max_length=4000)]]
+
+
+class NetworkEntry(_Part):
+    """A network, as a catalogue file tells it."""
+
+    slug: Slug
+    market: Country
+    name: Fact[Name]
+    mcc_mnc: Fact[Annotated[tuple[Annotated[str, Field(pattern=r"^\d{3}-\d{2,3}$")], ...], Field(strict=False)]]
+    bands: Fact[Annotated[tuple[Annotated[str, Field(pattern=r"^[Bn]\d{1,3}$")], ...], Field(strict=False)]]
+    apns: Annotated[tuple[Apn, ...], Field(strict=False)] = ()
+
+
+class Price(_Part):
+    """An exact amount in major units; never more decimals than its currency has."""
+
+    amount: Annotated[Decimal, BeforeValidator(_amount), Field(ge=0, le=10**9)]
+    currency: Currency
+
+    @model_validator(mode="after")
+    def _exact(self) -> Self:
+        if from_major(self.amount, self.currency).major != self.amount:
+            raise ValueError(f"{self.currency} has {decimals(self.currency)} decimals, not as many as {self.amount}")
+        return self
+
+    @property
+    def money(self) -> Money:
+        return from_major(self.amount, self.currency)
+
+
+class Names(_Part):
+    """What a plan is called, by language."""
+
+    en: Name
+    zh_hans: Name = Field(alias="zh-hans")
+
+
+class PlanEntry(_Part):
+    """A plan with the terms it is sold under now, as a catalogue file tells it."""
+
+    slug: Slug
+    market: Country
+    network: Slug
+    names: Names
+    seller: Name
+    on_sale: bool = True
+    price: Price
+    carrier: Annotated[str, Field(min_length=1, max_length=40)]
+    package: Annotated[str, Field(min_length=1, max_length=120)]
+    cost: Price
+    policy: Policy
+
+    @model_validator(mode="after")
+    def _not_free(self) -> Self:
+        if not self.price.amount:
+            raise ValueError("a price is more than nothing")
+        return self
+
+
+class CatalogueFile(_Part):
+    """One file of the catalogue; each list may be left out."""
+
+    sources: dict[Slug, Source] = {}
+    markets: Annotated[tuple[MarketEntry, ...], Field(strict=False)] = ()
+    networks: Annotated[tuple[NetworkEntry, ...], Field(strict=False)] = ()
+    plans: Annotated[tuple[PlanEntry, ...], Field(strict=False)] = ()

@@ -1,0 +1,442 @@
+"""Everything that writes to the catalogue: it is loaded from files, whole or not at all."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import yaml
+from django.conf import settings
+from django.db import connection, models, transaction
+from pydantic import ValidationError
+
+from xuka.catalogue.models import Market, Network, Plan, PlanVersion
+from xuka.catalogue.rules import (
+    Apn,
+    CatalogueFile,
+    Fact,
+    MarketEntry,
+    NetworkEntry,
+    PlanEntry,
+    Source,
+    document_of,
+    policy_of,
+    reasons,
+)
+from xuka.journal import operations as journal
+from xuka.kernel import ids
+
+# Rows whose keys are words have these ids in the journal.
+CATALOGUE = UUID("0b6a4c1e-5a0e-5d6f-8f53-7875616b6122")
+DEEPEST = 40
+
+Where = tuple[int | str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong: in which file, on which line (from 1), and why."""
+
+    file: Path
+    line: int
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.reason}"
+
+
+class BadFile(Exception):
+    """A catalogue file cannot be used; nothing was stored. Its text is one line for each problem."""
+
+    def __init__(self, *problems: Problem) -> None:
+        super().__init__("\n".join(map(str, problems)))
+        self.problems = problems
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What a load did: rows made or changed, plan versions made, and entries that were as stored already."""
+
+    files: int = 0
+    markets: int = 0
+    networks: int = 0
+    plans: int = 0
+    versions: int = 0
+    unchanged: int = 0
+
+
+def load(path: Path, *, who: str, now: datetime, progress: Callable[[int, int], None] | None = None) -> Loaded:
+    """Take a catalogue file, or every ``*.yaml`` of a folder, into the catalogue: all of it or nothing.
+
+    A plan whose terms (policy, price, carrier, package, cost) differ from those sold now gets its next version. What
+    the files do not name stays as it is. Loading unchanged files again changes nothing.
+
+    Args:
+        who: who loads, as in the journal ("staff:<uuid>", "seller").
+        now: aware UTC.
+        progress: called with (entries done, entries in all) after each entry.
+
+    Raises:
+        BadFile: something is wrong; its text says file, line and reason of everything that is.
+    """
+    files = [_read(file) for file in _files(path)]
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("select pg_advisory_xact_lock(hashtextextended('catalogue.load', 0))")
+        problems = [problem for file in files for problem in _missing_sources(file)] + list(_misfits(files))
+        if problems:
+            raise BadFile(*problems)
+        return _store(files, who=who, now=now, progress=progress or (lambda done, total: None))
+
+
+# ---- reading -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    path: Path
+    content: CatalogueFile
+    lines: dict[Where, int]
+
+    def problem(self, where: Where, reason: str) -> Problem:
+        """A problem at this place, or at the nearest place around it that has a line."""
+        told = ".".join(map(str, where))
+        while where not in self.lines:
+            where = where[:-1]
+        return Problem(self.path, self.lines[where], f"{told}: {reason}" if told else reason)
+
+
+class _Core(yaml.SafeLoader):
+    """YAML 1.2's core schema, so that 00:00 and NO are texts; no aliases, nothing nested without end."""
+
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
+    depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            mark = self.peek_event().start_mark
+            raise yaml.MarkedYAMLError(problem="aliases are not used here", problem_mark=mark)
+        self.depth += 1
+        if self.depth > DEEPEST:
+            raise yaml.MarkedYAMLError(problem="nested too deeply", problem_mark=self.peek_event().start_mark)
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
+
+
+_TAG = "tag:yaml.org,2002:"
+_SCALARS: dict[str, tuple[str, Callable[[str], Any]]] = {
+    "null": (r"null|~|", lambda text: None),
+    "bool": (r"true|false", lambda text: text == "true"),
+    "int": (r"[-+]?[0-9][0-9_]{0,29}", lambda text: int(text.replace("_", ""))),
+    "float": (r"[-+]?[0-9]{1,15}\.[0-9]{1,15}", Decimal),
+}
+for _name, (_pattern, _) in _SCALARS.items():
+    _Core.add_implicit_resolver(_TAG + _name, re.compile(f"^(?:{_pattern})$", re.ASCII), None)
+
+
+def _files(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    files = sorted(path.glob("*.yaml"))
+    if not files:
+        raise BadFile(Problem(path, 1, "there is no .yaml file in this folder"))
+    return files
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_bytes().decode()
+    except OSError as wrong:
+        raise BadFile(Problem(path, 1, f"the file cannot be read: {wrong.strerror}")) from wrong
+    except UnicodeDecodeError as wrong:
+        line = wrong.object[: wrong.start].count(b"\n") + 1
+        raise BadFile(Problem(path, line, "the file is not UTF-8")) from wrong
+
+
+def _read(path: Path) -> _File:
+    lines: dict[Where, int] = {(): 1}
+    text = _text(path)
+    try:
+        node = yaml.compose(text, Loader=_Core)
+        document = _plain(node, (), lines) if node else {}
+        content = CatalogueFile.model_validate(document)
+    except yaml.reader.ReaderError as wrong:
+        line = text[: wrong.position].count("\n") + 1
+        raise BadFile(Problem(path, line, "a character that is not allowed")) from wrong
+    except yaml.MarkedYAMLError as wrong:
+        line = wrong.problem_mark.line + 1 if wrong.problem_mark else 1
+        raise BadFile(Problem(path, line, wrong.problem or wrong.context or "not YAML")) from wrong
+    except ValidationError as wrong:
+        file = _File(path, CatalogueFile(), lines)
+        raise BadFile(*(file.problem(where, reason) for where, reason in reasons(wrong))) from wrong
+    return _File(path, content, lines)
+
+
+def _plain(node: yaml.Node, where: Where, lines: dict[Where, int]) -> Any:
+    """The node as plain values; ``lines`` is filled with the line of each place in it."""
+    lines.setdefault(where, node.start_mark.line + 1)
+    if isinstance(node, yaml.MappingNode):
+        return {key: _plain(value, (*where, key), lines) for key, value in _items(node, where, lines)}
+    if isinstance(node, yaml.SequenceNode):
+        return [_plain(value, (*where, index), lines) for index, value in enumerate(node.value)]
+    return _scalar(node)
+
+
+def _items(node: yaml.MappingNode, where: Where, lines: dict[Where, int]) -> Iterator[tuple[str, yaml.Node]]:
+    for key_node, value in node.value:
+        key = _scalar(key_node) if isinstance(key_node, yaml.ScalarNode) else None
+        if not isinstance(key, str):
+            raise yaml.MarkedYAMLError(problem="a field's name is a text", problem_mark=key_node.start_mark)
+        if (*where, key) in lines:
+            raise yaml.MarkedYAMLError(problem=f"{key} is told twice", problem_mark=key_node.start_mark)
+        lines[*where, key] = key_node.start_mark.line + 1
+        yield key, value
+
+
+def _scalar(node: yaml.Node) -> Any:
+    kind = node.tag.removeprefix(_TAG)
+    if any(unicodedata.category(c) in {"Cc", "Cs"} and c not in "\n\t" for c in node.value):
+        raise yaml.MarkedYAMLError(problem="a character that is not allowed", problem_mark=node.start_mark)
+    if kind in _SCALARS and re.fullmatch(_SCALARS[kind][0], node.value, flags=re.ASCII):
+        return _SCALARS[kind][1](node.value)
+    if kind != "str":
+        raise yaml.MarkedYAMLError(problem=f"{node.tag} is not used here", problem_mark=node.start_mark)
+    return node.value
+
+
+# ---- what no single entry can know --------------------------------------------------------------------------------
+
+
+def _missing_sources(file: _File) -> Iterator[Problem]:
+    for kind, entries in (("markets", file.content.markets), ("networks", file.content.networks)):
+        for index, entry in enumerate(entries):
+            for where, fact in _facts(entry):
+                for key in fact.sources:
+                    if key not in file.content.sources:
+                        yield file.problem((kind, index, *where, "sources"), f"there is no source called {key!r}")
+
+
+def _facts(entry: MarketEntry | NetworkEntry) -> Iterator[tuple[Where, Fact[Any] | Apn]]:
+    for name in type(entry).model_fields:
+        value = getattr(entry, name)
+        if isinstance(value, Fact):
+            yield (name,), value
+    for index, apn in enumerate(entry.apns if isinstance(entry, NetworkEntry) else ()):
+        yield ("apns", index), apn
+
+
+@dataclass(slots=True)
+class _Known:
+    """What is stored, and what the files have named so far."""
+
+    currencies: dict[str, str] = field(default_factory=lambda: dict(Market.objects.values_list("code", "currency")))
+    networks: dict[str, str] = field(default_factory=lambda: dict(Network.objects.values_list("slug", "market_id")))
+    plans: dict[str, str] = field(default_factory=lambda: dict(Plan.objects.values_list("slug", "market_id")))
+    named: set[tuple[str, str]] = field(default_factory=set)
+
+    def is_second(self, kind: str, key: str) -> bool:
+        """Whether the files named this before."""
+        second = (kind, key) in self.named
+        self.named.add((kind, key))
+        return second
+
+
+def _misfits(files: list[_File]) -> Iterator[Problem]:
+    known = _Known()
+    for kind, check in (("markets", _market_misfits), ("networks", _network_misfits), ("plans", _plan_misfits)):
+        for file in files:
+            for index, entry in enumerate(getattr(file.content, kind)):
+                for name, reason in check(entry, known):
+                    yield file.problem((kind, index, name), reason)
+
+
+def _market_misfits(entry: MarketEntry, known: _Known) -> Iterator[tuple[str, str]]:
+    if known.is_second("market", entry.code):
+        yield "code", f"market {entry.code} is told twice"
+    if known.currencies.setdefault(entry.code, entry.currency.value) != entry.currency.value:
+        yield "currency", f"a market keeps its currency, here {known.currencies[entry.code]}"
+
+
+def _network_misfits(entry: NetworkEntry, known: _Known) -> Iterator[tuple[str, str]]:
+    if known.is_second("network", entry.slug):
+        yield "slug", f"network {entry.slug} is told twice"
+    if entry.market not in known.currencies:
+        yield "market", f"there is no market {entry.market}"
+    if known.networks.setdefault(entry.slug, entry.market) != entry.market:
+        yield "market", f"a network stays in its market, here {known.networks[entry.slug]}"
+
+
+def _plan_misfits(entry: PlanEntry, known: _Known) -> Iterator[tuple[str, str]]:
+    if known.is_second("plan", entry.slug):
+        yield "slug", f"plan {entry.slug} is told twice"
+    if entry.market not in known.currencies:
+        yield "market", f"there is no market {entry.market}"
+    elif known.currencies[entry.market] != entry.price.currency:
+        yield "price", f"prices in {entry.market} are in {known.currencies[entry.market]}"
+    if known.plans.setdefault(entry.slug, entry.market) != entry.market:
+        yield "market", f"a plan stays in its market, here {known.plans[entry.slug]}"
+    if known.networks.get(entry.network) != entry.market:
+        yield "network", f"there is no network {entry.network} in {entry.market}"
+    if entry.carrier not in settings.CARRIERS:
+        yield "carrier", f"there is no carrier {entry.carrier}"
+
+
+# ---- storing -------------------------------------------------------------------------------------------------------
+
+
+def _store(files: list[_File], *, who: str, now: datetime, progress: Callable[[int, int], None]) -> Loaded:
+    writer = _Writer(who=who, now=now)
+    contents = [file.content for file in files]
+    steps: list[Callable[[], None]] = [
+        *(
+            lambda e=entry, c=content: writer.put_market(e, c.sources)
+            for content in contents
+            for entry in content.markets
+        ),
+        *(
+            lambda e=entry, c=content: writer.put_network(e, c.sources)
+            for content in contents
+            for entry in content.networks
+        ),
+        *(lambda e=entry: writer.put_plan(e) for content in contents for entry in content.plans),
+    ]
+    for done, step in enumerate(steps, start=1):
+        step()
+        progress(done, len(steps))
+    return Loaded(files=len(files), **writer.counts)
+
+
+class _Writer:
+    """Stores entries, compares each with what is there, and counts."""
+
+    def __init__(self, *, who: str, now: datetime) -> None:
+        self.who, self.now = who, now
+        self.counts: dict[str, int] = dict.fromkeys(("markets", "networks", "plans", "versions", "unchanged"), 0)
+        self.markets = Market.objects.in_bulk()
+        self.networks = Network.objects.in_bulk()
+        self.plans = {plan.slug: plan for plan in Plan.objects.select_related("current")}
+
+    def put_market(self, entry: MarketEntry, sources: dict[str, Source]) -> None:
+        """Store a market."""
+        row = self.markets.get(entry.code) or Market(code=entry.code)
+        names = ("currency", "zone", "tax_basis_points", "identification")
+        values = {name: getattr(entry, name).value for name in names}
+        self._count("markets", self._put("market", row, values | _evidence(entry, sources)))
+
+    def put_network(self, entry: NetworkEntry, sources: dict[str, Source]) -> None:
+        """Store a network."""
+        row = self.networks.get(entry.slug) or Network(slug=entry.slug)
+        values = {
+            "market_id": entry.market,
+            "name": entry.name.value,
+            "mcc_mnc": list(entry.mcc_mnc.value),
+            "bands": list(entry.bands.value),
+            "apns": [_apn(apn, sources) for apn in entry.apns],
+        }
+        self._count("networks", self._put("network", row, values | _evidence(entry, sources)))
+
+    def put_plan(self, entry: PlanEntry) -> None:
+        """Store a plan, and its next version when its terms are new."""
+        row = self.plans.get(entry.slug) or Plan(slug=entry.slug)
+        values = {
+            "market_id": entry.market,
+            "network_id": entry.network,
+            "names": entry.names.model_dump(by_alias=True),
+            "seller": entry.seller,
+            "on_sale": entry.on_sale,
+        }
+        changed = self._put("plan", row, values)
+        made = self._put_terms(row, entry)
+        self.counts["versions"] += made
+        self._count("plans", changed or made)
+
+    def _put_terms(self, plan: Plan, entry: PlanEntry) -> bool:
+        terms = {
+            "price_minor": entry.price.money.minor,
+            "currency": entry.price.currency,
+            "carrier": entry.carrier,
+            "package": entry.package,
+            "cost_minor": entry.cost.money.minor,
+            "cost_currency": entry.cost.currency,
+        }
+        sold = plan.current
+        same = sold and all(getattr(sold, name) == value for name, value in terms.items())
+        if sold and same and policy_of(sold.policy) == entry.policy:
+            return False
+        number = sold.number + 1 if sold else 1
+        version = PlanVersion(id=ids.new(), plan=plan, number=number, policy=document_of(entry.policy), **terms)
+        version.made_at = self.now
+        version.save(force_insert=True)
+        plan.current = version
+        plan.save(update_fields=["current"])
+        journal.record(
+            what="plan.version_made",
+            subject=version.id,
+            who=self.who,
+            before={"number": sold.number, "version": str(sold.id)} if sold else None,
+            after={"plan": plan.slug, "number": number},
+            now=self.now,
+        )
+        return True
+
+    def _put(self, kind: str, row: models.Model, values: dict[str, Any]) -> bool:
+        """Store these values and the fact; False when the row had them already."""
+        new = row._state.adding
+        before = {name: getattr(row, name) for name, value in values.items() if not new and getattr(row, name) != value}
+        if not new and not before:
+            return False
+        for name, value in values.items():
+            setattr(row, name, value)
+        row.save(force_insert=new)
+        journal.record(
+            what=f"{kind}.set",
+            subject=ids.derived(CATALOGUE, f"{kind}:{row.pk}"),
+            who=self.who,
+            before=None if new else _told(before),
+            after=_told(values if new else {name: values[name] for name in before}),
+            now=self.now,
+        )
+        return True
+
+    def _count(self, kind: str, changed: bool) -> None:
+        self.counts[kind if changed else "unchanged"] += 1
+
+
+def _evidence(entry: MarketEntry | NetworkEntry, sources: dict[str, Source]) -> dict[str, Any]:
+    """Each fact's sources and date, and the two columns that sum them up."""
+    facts = {name: fact for (name, *rest), fact in _facts(entry) if not rest}
+    used = {key: sources[key] for _, fact in _facts(entry) for key in fact.sources}
+    return {
+        "evidence": {str(name): _origin(fact, sources) for name, fact in facts.items()},
+        "source": "; ".join(f"{s.title} <{s.url}>" if s.url else s.title for s in used.values()),
+        "as_of": min(_day(fact, sources) for _, fact in _facts(entry)),
+    }
+
+
+def _apn(apn: Apn, sources: dict[str, Source]) -> dict[str, Any]:
+    return apn.model_dump(exclude={"sources", "as_of", "note"}) | _origin(apn, sources)
+
+
+def _origin(fact: Fact[Any] | Apn, sources: dict[str, Source]) -> dict[str, Any]:
+    origin: dict[str, Any] = {
+        "sources": [{"title": sources[key].title, "url": sources[key].url} for key in fact.sources],
+        "as_of": _day(fact, sources).isoformat(),
+    }
+    return origin | ({"note": fact.note} if fact.note else {})
+
+
+def _day(fact: Fact[Any] | Apn, sources: dict[str, Source]) -> date:
+    """When the fact was true: its own date, else that of the newest source that says it."""
+    return fact.as_of or max(sources[key].as_of for key in fact.sources)
+
+
+def _told(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: value.isoformat() if isinstance(value, date) else value for name, value in values.items()}
