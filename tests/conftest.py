@@ -14,6 +14,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from pytest_django import DjangoDbBlocker
 
 _run = ExitStack()
 
@@ -53,16 +54,23 @@ def pytest_unconfigure() -> None:
     _run.close()
 
 
+def _commits(item: pytest.Item, fixtures: list[str]) -> bool:
+    marker = item.get_closest_marker("django_db")
+    return bool(marker and marker.kwargs.get("transaction")) or not {"transactional_db", "live_server"}.isdisjoint(
+        fixtures
+    )
+
+
 @pytest.fixture(autouse=True)
-def _nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
+def _nothing_left_behind(request: pytest.FixtureRequest, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
     """Tests that commit leave no cached rate limit and no job: Django's flush knows only tables it manages.
 
     The cache table itself is made with the test database, where Django calls ``createcachetable``.
     """
     yield
-    if "transactional_db" not in request.fixturenames:
+    if not _commits(request.node, request.fixturenames):
         return
     from django.db import connection
 
-    with connection.cursor() as cursor:
+    with django_db_blocker.unblock(), connection.cursor() as cursor:
         cursor.execute("TRUNCATE cache, procrastinate_jobs, procrastinate_workers CASCADE")

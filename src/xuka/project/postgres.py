@@ -29,6 +29,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 from urllib.parse import quote
 
 import psycopg
@@ -193,10 +194,10 @@ def _drop_stale_lock(place: Path) -> None:
 # Starting and stopping -----------------------------------------------------------------------------------------------
 
 
-def _as(account: pwd.struct_passwd) -> dict[str, object]:
+def _as(account: pwd.struct_passwd) -> dict[str, Any]:
     """Arguments of ``subprocess`` for a program that runs as the account and reads no setting of somebody else's."""
     clean = {key: value for key, value in os.environ.items() if not key.startswith("PG")}
-    shared: dict[str, object] = {"cwd": "/", "env": clean, "stdin": subprocess.DEVNULL}
+    shared: dict[str, Any] = {"cwd": "/", "env": clean, "stdin": subprocess.DEVNULL}
     if os.geteuid() == 0:
         shared |= {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
     return shared
@@ -226,7 +227,7 @@ def _initialise(place: Path, account: pwd.struct_passwd, binaries: Path, *, care
     command += (
         ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"] if modern else ["--locale=C.UTF-8"]
     )
-    made = subprocess.run(command, capture_output=True, text=True, check=False, **_as(account))  # type: ignore[call-overload]  # noqa: S603
+    made = subprocess.run(command, capture_output=True, text=True, check=False, **_as(account))  # noqa: S603
     if made.returncode:
         raise CannotStart(f"The database could not be made in {place}: {(made.stderr or made.stdout).strip()}")
     half.rename(place)
@@ -234,7 +235,7 @@ def _initialise(place: Path, account: pwd.struct_passwd, binaries: Path, *, care
 
 def _major_version(binaries: Path, account: pwd.struct_passwd) -> int:
     command = [str(binaries / "postgres"), "--version"]
-    told = subprocess.run(command, capture_output=True, text=True, check=True, **_as(account))  # type: ignore[call-overload]  # noqa: S603
+    told = subprocess.run(command, capture_output=True, text=True, check=True, **_as(account))  # noqa: S603
     return int(told.stdout.split()[2].split(".")[0])
 
 
@@ -257,7 +258,7 @@ def _dies_with(parent: int) -> Callable[[], None]:
     return prepare
 
 
-def _launch(place: Path, address: str, settings: Mapping[str, str]) -> subprocess.Popen[bytes] | None:
+def _launch(place: Path, address: str, settings: Mapping[str, str]) -> subprocess.Popen[Any] | None:
     """Start the server and return it once it answers; None when a healthy one is already there.
 
     Raises:
@@ -290,7 +291,7 @@ def _launch(place: Path, address: str, settings: Mapping[str, str]) -> subproces
 
 def _spawn(
     place: Path, account: pwd.struct_passwd, binaries: Path, settings: Mapping[str, str]
-) -> subprocess.Popen[bytes]:
+) -> subprocess.Popen[Any]:
     folder = _socket_folder(place)
     _own_folder(folder, account)
     told = {
@@ -306,12 +307,12 @@ def _spawn(
         command += ["-c", f"{name}={value}"]
     with _log_file(place).open("ab") as out:
         # A session of its own: Ctrl-C reaches us, and we stop the server when everything else has stopped.
-        return subprocess.Popen(  # type: ignore[call-overload]  # noqa: S603
+        return subprocess.Popen(  # noqa: S603
             command,
             stdout=out,
             stderr=out,
             start_new_session=True,
-            preexec_fn=_dies_with(os.getpid()) if sys.platform == "linux" else None,  # noqa: PLW1509
+            preexec_fn=_dies_with(os.getpid()) if sys.platform == "linux" else None,
             **_as(account),
         )
 
@@ -341,7 +342,7 @@ class _Keeper:
 
     def __init__(self, place: Path, address: str, settings: Mapping[str, str]) -> None:
         self._place, self._address, self._settings = place, address, settings
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[Any] | None = None
         self._stopping = threading.Event()
         self._first: Future[None] = Future()
         self._thread = threading.Thread(target=self._keep, name="postgres", daemon=True)
