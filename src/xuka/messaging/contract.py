@@ -34,5 +34,8 @@ class Channel(Protocol):
     name: str
 
     def send(self, letter: Letter) -> Outcome[str]:
-        """Hand the letter over. ``Done(reference)`` once the other side took it; never raises for what the world did."""
+        """Hand the letter over, in less than ``messaging.rules.LEASE`` in total.
+
+        ``Done(reference)`` once the other side took it; never raises for what the world did.
+        """
         ...
