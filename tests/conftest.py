@@ -21,8 +21,10 @@ _run = ExitStack()
 
 def _prepare_environment() -> None:
     """What the settings read. Workers inherit it from the process that started them."""
+    from xuka.interfaces.cli import translations
     from xuka.project import postgres
 
+    translations.compile_stale()
     var = Path(tempfile.mkdtemp(prefix="xuka-test-"))
     # As root the server's account must be able to enter the folder above its own.
     var.chmod(0o711)
