@@ -204,12 +204,13 @@ def _success(data: object, **more: object) -> dict[str, Any]:
 @_carrier.post("/token")
 def token() -> Response:
     def work(fault: Fault | None) -> Answer:
-        sent = _signed_payload()
+        sent = _payload()
         fresh = _world().token(
             client_id=str(sent.get("client_id", "")),
             client_secret=str(sent.get("client_secret", "")),
             grant_type=str(sent.get("grant_type", "")),
         )
+        _world().check_signature(sent, request.headers.get("airalo-signature"))
         return _success({"token_type": "Bearer", "expires_in": 31622400, "access_token": fresh})
 
     return _served("token", work)
