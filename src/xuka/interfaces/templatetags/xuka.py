@@ -1,26 +1,20 @@
-"""How money, time, volumes and speeds are written for a person: one place, in the language of the page."""
+"""The templates' words for what formats.py writes and texts.py says."""
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
-from functools import lru_cache
-from zoneinfo import ZoneInfo
+from datetime import datetime
 
-from babel import Locale
-from babel.dates import format_date, get_timezone_location
-from babel.numbers import format_currency, format_decimal
 from django import template
 from django.conf import settings
 from django.forms import BoundField
+from django.template.loader import render_to_string
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
-from django.utils.translation import get_language, gettext
+from django.utils.translation import get_language
 
 from xuka.catalogue import queries as catalogue
-from xuka.interfaces import clock
-from xuka.interfaces.web import texts
+from xuka.interfaces.web import formats, texts
 from xuka.kernel.money import Money
-from xuka.kernel.volume import GIGABYTE, MEGABYTE
 
 register = template.Library()
 
@@ -50,110 +44,28 @@ ICONS = {
 }
 
 
-def _locale() -> Locale:
-    return _babel(get_language() or "en")
-
-
-@lru_cache
-def _babel(language: str) -> Locale:
-    return Locale.parse("zh_Hans" if language == "zh-hans" else "en_GB" if language == "en" else language.replace("-", "_"))
-
-
 @register.simple_tag
 def icon(name: str) -> SafeString:
     """A line drawing that screen readers skip; ``name`` is a key of ``ICONS``."""
     return format_html('<svg class="icon" viewBox="0 0 24 24" aria-hidden="true"><path d="{}"/></svg>', ICONS[name])
 
 
+for _filter in (formats.money, formats.percent, formats.city, formats.volume, formats.speed):
+    register.filter(_filter.__name__, _filter)
+for _tag in (formats.day, formats.clock_time, formats.moment, formats.valid_through, formats.place):
+    register.simple_tag(_tag, name=_tag.__name__)
+
+
 @register.simple_tag(name="money")
-def money_tag(minor: int, currency: str) -> str:
+def money_of(minor: int, currency: str) -> str:
     """EUR 1290 -> "€12.90" in the page's language."""
-    return money(Money(minor, currency))
-
-
-@register.filter(name="money")
-def money(amount: Money) -> str:
-    """A ``Money`` as people write it, with the currency's own decimals. The yen is never taken for the yuan."""
-    text = format_currency(amount.major, amount.currency, locale=_locale())
-    return text.replace("JP¥", "¥") if get_language() == "en" else text
-
-
-@register.filter
-def percent(basis_points: int) -> str:
-    """2100 -> "21%"."""
-    return format_decimal(basis_points / 100, locale=_locale()) + "%"
-
-
-def local(moment: datetime, zone: str) -> datetime:
-    """The moment on the wall clock of ``zone``; UTC when no zone is known."""
-    return moment.astimezone(ZoneInfo(zone or "UTC"))
-
-
-@register.simple_tag
-def day(moment: datetime, zone: str) -> str:
-    """ "2026年11月24日" / "24 November 2026"."""
-    return format_date(local(moment, zone), "long", locale=_locale())
-
-
-@register.simple_tag
-def clock_time(moment: datetime, zone: str) -> str:
-    """ "14:05"."""
-    return local(moment, zone).strftime("%H:%M")
-
-
-@register.simple_tag
-def moment(moment: datetime, zone: str) -> str:
-    """ "2026年11月24日 14:05" / "24 November 2026, 14:05"."""
-    return _joined(local(moment, zone))
-
-
-def _joined(wall: datetime) -> str:
-    between = " " if _locale().language == "zh" else ", "
-    return f"{format_date(wall, 'long', locale=_locale())}{between}{wall:%H:%M}"
-
-
-@register.simple_tag
-def valid_through(ends_at: datetime, zone: str) -> str:
-    """The last moment of a half-open span, as "valid through": midnight belongs to the day that ends with it."""
-    wall = local(ends_at, zone)
-    if wall.hour == wall.minute == wall.second == 0:
-        wall -= timedelta(minutes=1)
-    return _joined(wall)
+    return formats.money(Money(minor, currency))
 
 
 @register.simple_tag
 def machine_time(moment: datetime) -> str:
     """ISO 8601 in UTC, for ``<time datetime>``."""
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-@register.simple_tag
-def place(zone: str) -> str:
-    """Whose clock it is: "布鲁塞尔时间" / "Brussels time"."""
-    if zone in {"", "UTC"}:
-        return gettext("UTC")
-    return gettext("%(city)s time") % {"city": city(zone)}
-
-
-@register.filter
-def city(zone: str) -> str:
-    """The city that names a time zone, in the page's language."""
-    return get_timezone_location(zone, locale=_locale(), return_city=True)
-
-
-@register.filter
-def volume(count: int | None) -> str:
-    """Bytes as people say them: 3000000000 -> "3 GB", 1250000000 -> "1.25 GB"."""
-    if count is None:
-        return ""
-    unit, name = (GIGABYTE, "GB") if count >= GIGABYTE else (MEGABYTE, "MB")
-    return f"{format_decimal(round(count / unit, 2), locale=_locale())} {name}"
-
-
-@register.filter
-def speed(kbps: int) -> str:
-    """1000 -> "1 Mbps", 512 -> "512 kbps"."""
-    return f"{format_decimal(kbps / 1000, locale=_locale())} Mbps" if kbps >= 1000 else f"{kbps} kbps"
 
 
 @register.filter
@@ -196,7 +108,7 @@ def in_fours(iccid: str) -> str:
 def field(bound: BoundField) -> SafeString:
     """One field of any form, in our words: label, control, hint and errors tied together for screen readers."""
     texts.put_in_our_words(bound)
-    return mark_safe(bound.form.render("components/field.html", {"field": bound}))  # noqa: S308 - a template's own output
+    return mark_safe(render_to_string("components/field.html", {"field": bound}))  # noqa: S308 - our own template escapes
 
 
 @register.simple_tag
@@ -209,9 +121,3 @@ def seller() -> str:
 def is_demo() -> bool:
     """Whether no money moves here."""
     return settings.DEMO
-
-
-@register.simple_tag(takes_context=True)
-def now(context) -> datetime:
-    """The page's own ``now`` when the view put it there, else the clock."""
-    return context.get("now") or clock.now()

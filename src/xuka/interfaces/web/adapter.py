@@ -1,0 +1,85 @@
+"""How the sign-in library reaches the rest of the house: our accounts, our outbox, our words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from allauth.account.adapter import DefaultAccountAdapter
+from django.conf import settings
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.forms import BaseForm
+from django.http import HttpRequest
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils import translation
+from django.utils.translation import gettext_lazy as _
+
+from xuka.accounts import operations as accounts
+from xuka.accounts import queries as accounts_queries
+from xuka.accounts.models import User
+from xuka.interfaces import clock
+from xuka.kernel import ids
+from xuka.messaging import operations as messaging
+
+
+class AccountAdapter(DefaultAccountAdapter):
+    """Registers through ``accounts``, sends through the outbox in the person's language, speaks plainly."""
+
+    error_messages = DefaultAccountAdapter.error_messages | {
+        "account_inactive": _("This account is closed."),
+        "email_password_mismatch": _("The e-mail address or the password is not right."),
+        "email_taken": _("This e-mail address already has an account."),
+        "enter_current_password": _("This is not your present password."),
+        "incorrect_code": _("This code is not right. Look at the newest mail, or ask for a new code."),
+        "incorrect_password": _("This password is not right."),
+        "invalid_login": _("This e-mail address cannot be used to sign in."),
+        "invalid_or_expired_key": _("This link is used up or too old."),
+        "invalid_password_reset": _("This code is used up or too old. Ask for a new one."),
+        "too_many_login_attempts": _("Too many tries. Wait five minutes, or sign in with a code by e-mail."),
+        "unknown_email": _("No account has this e-mail address."),
+        "unverified_primary_email": _("Please confirm your e-mail address first."),
+        "rate_limited": _("Please wait a moment before you ask again."),
+    }
+
+    def save_user(
+        self, request: HttpRequest, user: AbstractBaseUser, form: BaseForm, commit: bool = True
+    ) -> AbstractBaseUser:
+        """Store the account that the sign-up form describes; it reads the language of the page."""
+        assert isinstance(user, User)
+        user.email = form.cleaned_data["email"]
+        user.set_password(form.cleaned_data.get("password1"))
+        if commit:
+            accounts.register(user=user, language=translation.get_language() or "en", now=clock.now())
+        return user
+
+    def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
+        """Hand one mail of the sign-in to the outbox, in the language of the account, else of the page."""
+        there = accounts_queries.user_by_email(email)
+        language = there.language if there else translation.get_language() or "en"
+        told = {**context, "email": email}
+        with translation.override(language):
+            subject = render_to_string(f"{template_prefix}_subject.txt", told)
+            text = render_to_string(f"{template_prefix}_message.txt", told)
+        messaging.queue(
+            cause=ids.new(),
+            kind=template_prefix.rpartition("/")[2],
+            to=email,
+            language=language,
+            subject=" ".join(subject.split()),
+            text=text.strip() + "\n",
+            customer=there.id if there else None,
+            secret=True,
+            now=clock.now(),
+        )
+
+    def get_password_change_redirect_url(self, request: HttpRequest) -> str:
+        """Back to the account."""
+        return reverse("settings")
+
+    def format_email_subject(self, subject: str) -> str:
+        """No prefix: the sender says who we are."""
+        return subject
+
+    def get_from_email(self) -> str:
+        """Unused: the outbox knows the sender."""
+        return settings.SELLER_MAIL

@@ -1,0 +1,34 @@
+"""What happens around every page: the person's language, small forms only, and a page for a wrong method."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.utils import translation
+
+from xuka.interfaces.web import errors
+
+
+class Edge:
+    """After sign-in the person's own language wins; what is too large is refused unread; 405 is told in words."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if request.user.is_authenticated:
+            translation.activate(request.user.language)
+            request.LANGUAGE_CODE = translation.get_language()
+        if _is_too_large(request):
+            return errors.too_large(request)
+        response = self.get_response(request)
+        if response.status_code == 405 and not response.content:
+            return errors.wrong_method(request, response)
+        return response
+
+
+def _is_too_large(request: HttpRequest) -> bool:
+    length = request.META.get("CONTENT_LENGTH") or "0"
+    return length.isdigit() and int(length) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE

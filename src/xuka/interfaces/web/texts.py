@@ -1,0 +1,541 @@
+"""What the codes of the packages below mean in words. Facts come in, sentences go out; nothing is decided here."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import Any
+
+from babel.dates import get_timezone_location
+from django.forms import BoundField
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.translation import get_language, gettext, gettext_lazy, ngettext
+
+from xuka.catalogue import queries as catalogue
+from xuka.catalogue import rules as catalogue_rules
+from xuka.catalogue.models import PlanVersion
+from xuka.catalogue.rules import Disclosure, Tier
+from xuka.interfaces.web import formats
+from xuka.kernel.money import Money
+from xuka.renewals.queries import Progress
+
+
+# --- forms -------------------------------------------------------------------------------------------------------
+
+LABELS = {
+    "login": gettext_lazy("E-mail address"),
+    "email": gettext_lazy("E-mail address"),
+    "password": gettext_lazy("Password"),
+    "password1": gettext_lazy("Password"),
+    "password2": gettext_lazy("The same password again"),
+    "oldpassword": gettext_lazy("Your present password"),
+    "remember": gettext_lazy("Keep me signed in on this device"),
+    "code": gettext_lazy("Code from the mail"),
+}
+
+
+def put_in_our_words(bound: BoundField) -> None:
+    """Label a field of the sign-in library as we would say it; our own forms already speak for themselves."""
+    widget = bound.field.widget
+    foreign = type(bound.form).__module__.startswith("allauth")
+    widget.attrs.pop("placeholder", None)
+    if not foreign:
+        return
+    bound.label = LABELS.get(bound.name, bound.label)
+    if bound.name in {"password", "oldpassword"}:
+        bound.help_text = format_html('<a href="{}">{}</a>', reverse("account_reset_password"), gettext("Forgotten?"))
+    elif bound.name == "password1":
+        bound.help_text = gettext("At least 8 characters, not a common word, not only digits… a sentence is best.")
+    elif bound.name == "code":
+        widget.attrs |= {"autocomplete": "one-time-code", "inputmode": "numeric", "spellcheck": "false", "autofocus": True}
+
+
+_CONTINENTS = ("Africa/", "America/", "Asia/", "Atlantic/", "Australia/", "Europe/", "Indian/", "Pacific/")
+
+
+def zones(names: Iterable[str]) -> list[tuple[str, str]]:
+    """The time zones that name a place, with the place in the page's language."""
+    return _zones(get_language() or "en", tuple(name for name in names if name.startswith(_CONTINENTS)))
+
+
+@lru_cache
+def _zones(language: str, names: tuple[str, ...]) -> list[tuple[str, str]]:
+    told = ((name, get_timezone_location(name, locale=formats.locale())) for name in names)
+    return sorted(told, key=lambda pair: pair[1])
+
+
+# --- time left ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """Time left, as the ring shows it: a big number, its unit, the rest, and the part of the circle in percent."""
+
+    big: int
+    unit: str
+    rest: str
+    short: str
+    percent: float
+    soon: bool
+
+
+def left(*, starts_at: datetime, ends_at: datetime, now: datetime) -> Left:
+    """How much of ``[starts_at, ends_at)`` is left at ``now``, which lies before the end."""
+    remaining = ends_at - now
+    percent = round(min(100.0, max(1.5, 100 * (remaining / (ends_at - min(starts_at, now))))), 1)
+    soon = remaining <= timedelta(days=3)
+    minutes = max(1, int(remaining.total_seconds() // 60))
+    days, hours, minutes = minutes // 1440, minutes // 60 % 24, minutes % 60
+    if days:
+        big, unit, rest = days, ngettext("day", "days", days), _hours(hours) if hours else ""
+    elif hours:
+        big, unit, rest = hours, ngettext("hour", "hours", hours), _minutes(minutes) if minutes else ""
+    else:
+        big, unit, rest = minutes, ngettext("minute", "minutes", minutes), ""
+    return Left(big, unit, rest, _short(days, hours, minutes), percent, soon)
+
+
+def _short(days: int, hours: int, minutes: int) -> str:
+    said = _days(days) if days else _hours(hours) if hours else _minutes(minutes)
+    return gettext("%(time)s left") % {"time": said}
+
+
+def _days(count: int) -> str:
+    return ngettext("%(count)d day", "%(count)d days", count) % {"count": count}
+
+
+def _hours(count: int) -> str:
+    return ngettext("%(count)d hour", "%(count)d hours", count) % {"count": count}
+
+
+def _minutes(count: int) -> str:
+    return ngettext("%(count)d minute", "%(count)d minutes", count) % {"count": count}
+
+
+# --- plans -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One of the six lines that are on screen before paying."""
+
+    icon: str
+    says: str
+    more: str = ""
+
+
+def cap(version: PlanVersion) -> str:
+    """What "unlimited" means, in one line: "3 GB a day at full speed, then 1 Mbps"."""
+    facts = catalogue_rules.disclosure(catalogue.policy(version))
+    if facts.cap.bytes is None:
+        return gettext("Unlimited at full speed")
+    told = {"volume": formats.volume(facts.cap.bytes), "speed": formats.speed(facts.speed_after[0].kbps)}
+    blocked, daily = facts.speed_after[0].kbps == 0, facts.cap.window == "local_day"
+    if blocked and daily:
+        return gettext("%(volume)s a day, then it stops until the next day") % told
+    if blocked:
+        return gettext("%(volume)s in all, then it stops") % told
+    if daily:
+        return gettext("Unlimited: %(volume)s a day at full speed, then %(speed)s") % told
+    return gettext("Unlimited: %(volume)s at full speed, then %(speed)s") % told
+
+
+def six_lines(version: PlanVersion) -> list[Term]:
+    """Cap, speed after it, reset, peak hours, hotspot, abroad."""
+    policy = catalogue.policy(version)
+    facts = catalogue_rules.disclosure(policy)
+    return [
+        _cap_term(facts),
+        _speed_term(facts),
+        _reset_term(facts, policy.period.zone),
+        _peak_term(facts),
+        _hotspot_term(facts),
+        _abroad_term(facts),
+    ]
+
+
+def _cap_term(facts: Disclosure) -> Term:
+    if facts.cap.bytes is None:
+        return Term("cap", gettext("Full speed without a cap"))
+    told = {"volume": formats.volume(facts.cap.bytes)}
+    if facts.cap.window == "local_day":
+        return Term("cap", gettext("%(volume)s a day at full speed") % told)
+    return Term("cap", gettext("%(volume)s at full speed for the whole period") % told)
+
+
+def _speed_term(facts: Disclosure) -> Term:
+    if not facts.speed_after:
+        return Term("slow", gettext("Never slowed down"))
+    first, *later = facts.speed_after
+    return Term("slow", _slower(first), " ".join(_slower(tier) for tier in later))
+
+
+def _slower(tier: Tier) -> str:
+    told = {"volume": formats.volume(tier.after_bytes), "speed": formats.speed(tier.kbps)}
+    if tier.kbps == 0:
+        return gettext("After %(volume)s the connection stops") % told
+    return gettext("After %(volume)s you go on at up to %(speed)s, at no extra charge") % told
+
+
+def _reset_term(facts: Disclosure, zone: str) -> Term:
+    if facts.reset is None:
+        return Term("reset", gettext("Starts afresh with the next period only"))
+    told = {"time": f"{facts.reset.at:%H:%M}", "place": formats.place(facts.reset.zone)}
+    says = gettext("Starts afresh every day at %(time)s, %(place)s") % told
+    return Term("reset", says, _same_moment(facts, zone))
+
+
+def _same_moment(facts: Disclosure, zone: str) -> str:
+    """The hour of the reset on the wall clock where the card is used, when that is another hour."""
+    reset = facts.reset
+    if reset is None:
+        return ""
+    there = datetime(2001, 1, 1, reset.at.hour, reset.at.minute, tzinfo=formats.zone_info(reset.zone))
+    here = there.astimezone(formats.zone_info(zone))
+    if here.utcoffset() == there.utcoffset():
+        return ""
+    return gettext("That is %(time)s, %(place)s.") % {"time": f"{here:%H:%M}", "place": formats.place(zone)}
+
+
+def _peak_term(facts: Disclosure) -> Term:
+    if facts.peak is None:
+        return Term("peak", gettext("The same speed at all hours"))
+    told = {
+        "from": f"{facts.peak.from_time:%H:%M}",
+        "to": f"{facts.peak.to_time:%H:%M}",
+        "place": formats.place(facts.peak.zone),
+        "speed": formats.speed(facts.peak.kbps),
+    }
+    return Term("peak", gettext("Up to %(speed)s at peak hours, %(from)s to %(to)s (%(place)s)") % told)
+
+
+def _hotspot_term(facts: Disclosure) -> Term:
+    if not facts.hotspot.allowed:
+        return Term("hotspot", gettext("No hotspot: it works in this phone only"))
+    if facts.hotspot.cap_bytes is None:
+        return Term("hotspot", gettext("Hotspot allowed, with no cap of its own"))
+    return Term("hotspot", gettext("Hotspot allowed, up to %(volume)s") % {"volume": formats.volume(facts.hotspot.cap_bytes)})
+
+
+def _abroad_term(facts: Disclosure) -> Term:
+    if not facts.abroad.allowed:
+        return Term("abroad", gettext("Does not work in other countries"))
+    names = [formats.country(code) for code in facts.abroad.countries]
+    listed = formats.listing(sorted(names))
+    if len(names) > 6:
+        says = ngettext("Works in %(count)d other country", "Works in %(count)d other countries", len(names)) % {"count": len(names)}
+    else:
+        says, listed = gettext("Works also in %(countries)s") % {"countries": listed}, ""
+    if facts.abroad.cap_bytes is not None:
+        says = gettext("%(where)s, up to %(volume)s there") % {"where": says, "volume": formats.volume(facts.abroad.cap_bytes)}
+    return Term("abroad", says, listed)
+
+
+# --- quotes ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class WhyNot:
+    """Why payment is not offered, and what the person can do."""
+
+    says: str
+    todo: str
+
+
+def why_not(code: str) -> WhyNot | None:
+    """The sentence for ``Quote.why_not`` or ``Standing.why_not``; None when it may be paid."""
+    if not code:
+        return None
+    match code:
+        case "carrier_silent":
+            says = gettext("The carrier does not answer at the moment, so we cannot promise you this renewal.")
+            todo = gettext("Nothing has been charged. Look again in a few minutes.")
+        case "seller_out_of_credit":
+            says = gettext("This plan cannot be activated right now; the reason lies with us, not with you or your card.")
+            todo = gettext("Nothing has been charged. We are on it; look again a little later or write to us.")
+        case "card_recycled":
+            says = gettext("The carrier has taken this card out of service; it cannot be renewed any more.")
+            todo = gettext("Nothing has been charged. Write to us, and we find a new card for you.")
+        case "wallet_too_low":
+            says = gettext("There is not enough in your wallet for this plan.")
+            todo = gettext("Topping up yourself is not possible yet: write to us, and we fill it for you.")
+        case _:
+            says = gettext("The carrier does not offer this plan on your card at the moment.")
+            todo = gettext("Nothing has been charged. Choose another plan, or write to us.")
+    return WhyNot(says, todo)
+
+
+def cannot_renew(code: str, possible_at: datetime | None, zone: str) -> str:
+    """The sentence for ``CannotRenew``."""
+    if code == "too_far_ahead" and possible_at:
+        return gettext("Your card is already paid a long way ahead. You can add this plan from %(day)s on.") % {
+            "day": formats.day(possible_at, zone)
+        }
+    return gettext("This plan cannot be bought for this card any more. Please choose from the plans below.")
+
+
+def cannot_place(code: str) -> str:
+    """The sentence for an order that was not taken; ``code`` is "changed", "not_offered" or "different"."""
+    match code:
+        case "changed":
+            return gettext("Something about this card has changed since the price was made, so we made a new one. Please look at it once more; nothing has been charged.")
+        case "not_offered":
+            return gettext("This renewal cannot be paid at the moment. Nothing has been charged.")
+        case _:
+            return gettext("This page was sent twice with different contents. Nothing was bought the second time.")
+
+
+def kept(facts: Iterable[Mapping[str, Any]], zone: str) -> list[str]:
+    """What stays, in sentences."""
+    return [_kept(fact, zone) for fact in facts]
+
+
+def _kept(fact: Mapping[str, Any], zone: str) -> str:
+    match fact["kind"]:
+        case "number":
+            return gettext("Your card, its number and its settings stay as they are.")
+        case "time":
+            until = formats.valid_through(datetime.fromisoformat(fact["until"]), zone)
+            return gettext("All the time you have already paid for, through %(until)s.") % {"until": until}
+        case "data":
+            return gettext("The data that comes with it.")
+        case "queued":
+            count = fact["count"]
+            return ngettext(
+                "The renewal that is already waiting comes first.",
+                "The %(count)d renewals that are already waiting come first.",
+                count,
+            ) % {"count": count}
+        case _:
+            return gettext("Everything else stays as it is.")
+
+
+def lost(facts: Iterable[Mapping[str, Any]]) -> list[str]:
+    """What is lost, in sentences."""
+    return [_lost(fact) for fact in facts]
+
+
+def _lost(fact: Mapping[str, Any]) -> str:
+    if fact["kind"] == "part_of_today":
+        return gettext("Today counts as the first day, however late it is: the part of today that is over is lost.")
+    return gettext("Something that you have now ends with this renewal. Ask us before you pay.")
+
+
+# --- orders ------------------------------------------------------------------------------------------------------
+
+
+def order_state(state: str) -> tuple[str, str]:
+    """A state in a word or two, and how its tag looks: "", "good", "warn", "bad"."""
+    words = {
+        "awaiting_funds": (gettext("waiting for money"), "warn"),
+        "funded": (gettext("under way"), "warn"),
+        "activating": (gettext("under way"), "warn"),
+        "active": (gettext("renewed"), "good"),
+        "refunding": (gettext("money on its way back"), "warn"),
+        "refunded": (gettext("refunded"), ""),
+        "expired": (gettext("not paid in time"), ""),
+        "cancelled": (gettext("cancelled"), ""),
+        "needs_a_person": (gettext("we are checking"), "warn"),
+    }
+    return words.get(state, (gettext("under way"), "warn"))
+
+
+def refusal(reason: str) -> str:
+    """Why the carrier did not renew the card, in the customer's words; ``reason`` is ``Order.reason``."""
+    sentences = {
+        "card_recycled": gettext("The carrier has taken this card out of service, so it could not be renewed."),
+        "top_up_disabled": gettext("The carrier does not allow this card to be renewed any more."),
+        "out_of_stock": gettext("The carrier had none of this plan left."),
+        "maintenance": gettext("The carrier was being maintained for longer than we promised you."),
+        "rate_limited": gettext("The carrier was too busy for longer than we promised you."),
+        "card_unknown": gettext("The carrier does not know this card."),
+        "package_unknown": gettext("The carrier does not sell this plan any more."),
+        "seller_out_of_credit": gettext("We could not buy this plan from the carrier; the reason lies with us."),
+        "not_delivered": gettext("The carrier did not deliver within the promised time."),
+        "carrier_silent": gettext("The carrier did not answer within the promised time."),
+    }
+    return sentences.get(reason, gettext("The carrier did not accept the renewal."))
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of an order; ``look`` is "done", "now", "held", "bad" or "" (still to come)."""
+
+    says: str
+    look: str = ""
+    more: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """An order as it is told: ``poll`` is how many seconds until the page asks again, 0 when it need not."""
+
+    title: str
+    steps: tuple[Step, ...]
+    says: tuple[str, ...] = ()
+    mood: str = ""
+    poll: int = 0
+    is_over: bool = False
+    again: bool = False
+    can_cancel: bool = False
+
+    @property
+    def mark(self) -> str:
+        """Changes whenever what is told changes."""
+        told = repr((self.title, self.steps, self.says, self.poll))
+        return f"{zlib.crc32(told.encode()):08x}"
+
+
+def story(progress: Progress, *, zone: str, now: datetime) -> Story:
+    """How an order is told, from ``renewals.queries.progress``."""
+    match progress.order.state:
+        case "active":
+            return _active(progress)
+        case "refunding" | "refunded":
+            return _refunded(progress)
+        case "expired" | "cancelled":
+            return _called_off(progress)
+        case "awaiting_funds":
+            return _unpaid(progress, zone, now)
+        case "needs_a_person":
+            return _with_a_person(progress, zone, now)
+        case _:
+            return _under_way(progress, zone, now)
+
+
+def _poll(progress: Progress, now: datetime) -> int:
+    """Ask often at first, then less and less."""
+    age = (now - progress.order.placed_at).total_seconds()
+    return 2 if age < 120 else 5 if age < 900 else 15
+
+
+def _ordered() -> Step:
+    return Step(gettext("Ordered"), "done")
+
+
+def _paid(progress: Progress) -> Step:
+    amount = formats.money(Money(progress.order.total_minor, progress.order.currency))
+    return Step(gettext("Paid"), "done", gettext("%(amount)s from your wallet") % {"amount": amount})
+
+
+def _active(progress: Progress) -> Story:
+    steps = (_ordered(), _paid(progress), Step(gettext("Renewed at the carrier"), "done"), Step(gettext("Active"), "done"))
+    says = (gettext("Done: your card is renewed. You need not do anything on the phone; a confirmation is in your mailbox."),)
+    return Story(gettext("Your card is renewed"), steps, says, is_over=True)
+
+
+def _refunded(progress: Progress) -> Story:
+    is_over = progress.order.state == "refunded"
+    amount = formats.money(Money(progress.order.total_minor, progress.order.currency))
+    steps = (
+        _ordered(),
+        _paid(progress),
+        Step(gettext("Not renewed"), "bad", refusal(progress.order.reason)),
+        Step(gettext("Money back in your wallet"), "done" if is_over else "now"),
+    )
+    if is_over:
+        says = (
+            gettext("%(amount)s is back in your wallet. Nothing was taken from you.") % {"amount": amount},
+            gettext("Your card stays as it was before. You can try another plan, or write to us."),
+        )
+        return Story(gettext("Not renewed, money back"), steps, says, "warn", is_over=True, again=True)
+    says = (gettext("Your money is on its way back to your wallet; that takes a moment."),)
+    return Story(gettext("Your money is coming back"), steps, says, "warn", poll=2)
+
+
+def _called_off(progress: Progress) -> Story:
+    if progress.order.state == "expired":
+        steps = (_ordered(), Step(gettext("Not paid in time"), "bad"))
+        says = (gettext("The money did not arrive in time, so the order has ended. Nothing was charged."),)
+        return Story(gettext("This order has ended"), steps, says, "warn", is_over=True, again=True)
+    steps = (_ordered(), Step(gettext("Cancelled"), "bad"))
+    says = (gettext("This order is cancelled. What was paid for it is back in your wallet."),)
+    return Story(gettext("Order cancelled"), steps, says, "warn", is_over=True, again=True)
+
+
+def _unpaid(progress: Progress, zone: str, now: datetime) -> Story:
+    order = progress.order
+    missing = formats.money(Money(progress.short_minor, order.currency))
+    steps = (
+        _ordered(),
+        Step(gettext("Waiting for money"), "held", gettext("%(amount)s is missing in your wallet.") % {"amount": missing}),
+        Step(gettext("Renewed at the carrier")),
+        Step(gettext("Active")),
+    )
+    says = (
+        gettext("Topping up yourself is not possible yet: write to us, and we fill your wallet. The order then goes on by itself."),
+        gettext("If nothing arrives by %(time)s (%(place)s), the order ends and nothing is charged.")
+        % {"time": formats.clock_time(order.pay_by, zone), "place": formats.place(zone)},
+    )
+    return Story(gettext("Your order waits for money"), steps, says, "warn", poll=_poll(progress, now), can_cancel=True)
+
+
+def _with_a_person(progress: Progress, zone: str, now: datetime) -> Story:
+    steps = (
+        _ordered(),
+        _paid(progress),
+        Step(gettext("We are checking with the carrier"), "held"),
+        Step(gettext("Active, or your money back")),
+    )
+    says = [
+        gettext("The carrier has not told whether your card was renewed, and from here nobody can know. So a person asks the carrier."),
+        gettext("You need not do anything, and please do not buy again: you are never charged twice. Either the card is renewed or the whole amount comes back."),
+    ]
+    if progress.decided_by:
+        says.insert(
+            1,
+            gettext("It is decided by %(time)s (%(place)s) at the latest; we write to you then.")
+            % {"time": formats.moment(progress.decided_by, zone), "place": formats.place(zone)},
+        )
+    return Story(gettext("A person is checking"), steps, tuple(says), "warn", poll=max(15, _poll(progress, now)))
+
+
+def _under_way(progress: Progress, zone: str, now: datetime) -> Story:
+    order = progress.order
+    waiting = _waiting(progress, zone)
+    steps = (
+        _ordered(),
+        _paid(progress),
+        Step(gettext("The carrier puts the plan on your card"), "held" if waiting else "now", waiting),
+        Step(gettext("Active")),
+    )
+    can_cancel = order.state == "funded" and progress.is_late
+    poll = _poll(progress, now)
+    if progress.is_late:
+        says = (
+            gettext("This takes longer than we promised, and we are sorry."),
+            waiting or gettext("The carrier has not finished yet."),
+            gettext("It goes on by itself: the card becomes active, or the whole amount comes back to your wallet. If nobody can tell, a person decides. You need not do anything."),
+        )
+        return Story(gettext("It takes longer than promised"), steps, says, "warn", poll, can_cancel=can_cancel)
+    says = ()
+    if order.promised_by:
+        says = (
+            gettext("Active by %(time)s (%(place)s), or we tell you here why not.")
+            % {"time": formats.clock_time(order.promised_by, zone), "place": formats.place(zone)},
+            gettext("You may close this page; the confirmation comes by e-mail."),
+        )
+    return Story(gettext("Your card is being renewed"), steps, says, "", poll)
+
+
+def _waiting(progress: Progress, zone: str) -> str:
+    """What is being waited for at the carrier; "" when everything goes its usual way."""
+    match progress.waits_for:
+        case "carrier_later":
+            said = gettext("The carrier cannot do it at this moment.")
+            then = gettext("We ask again at %(time)s.")
+        case "carrier_silent":
+            said = gettext("The carrier did not answer. Before we ask again we look whether it went through, so that nothing is bought twice.")
+            then = gettext("We look again at %(time)s.")
+        case _:
+            return ""
+    if not progress.next_try_at:
+        return said
+    return gettext("%(first)s %(second)s") % {
+        "first": said,
+        "second": then % {"time": formats.clock_seconds(progress.next_try_at, zone)},
+    }
