@@ -21,7 +21,7 @@ from xuka.activation.contract import Activation, Carrier, Usage
 from xuka.activation.models import Attempt, BalanceReading, OfferReading
 from xuka.activation.rules import BALANCE_FRESH, LEASE_MARGIN, OFFERS_FRESH, exact, key_of, look_again_after, words_of
 from xuka.kernel.outcome import Done, Outcome, Refused, Unknown
-from xuka.lines.models import Line
+from xuka.lines.queries import Line
 
 
 @cache

@@ -29,7 +29,7 @@ from xuka.ledger import queries as ledger_queries
 from xuka.ledger.rules import Leg, wallet_id
 from xuka.lines import operations as lines
 from xuka.lines import queries as lines_queries
-from xuka.lines.models import Line
+from xuka.lines.queries import Line
 from xuka.renewals import rules
 from xuka.renewals.models import Order, Quote
 from xuka.renewals.rules import Asked, Next, Situation, Stacked, State, Step

@@ -12,7 +12,7 @@ from xuka.activation.rules import Standing
 from xuka.catalogue import queries as catalogue
 from xuka.catalogue.models import PlanVersion
 from xuka.ledger import queries as ledger
-from xuka.lines.models import Line
+from xuka.lines.queries import Line
 from xuka.renewals.models import Order, Quote
 from xuka.renewals.rules import OPEN_STATES, PATIENCE, PERSON_DECIDES, State
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from xuka.activation import operations as activation
 from xuka.kernel.outcome import Done
 from xuka.lines import operations as lines
-from xuka.lines.models import Line
+from xuka.lines.queries import Line
 from xuka.metering import operations as metering
 
 
