@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 import logging
 import time
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
 
@@ -14,19 +12,7 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 
 from sandbox.carrier.app import application
 from sandbox.carrier.world import World
-
-
-def clock(offset_file: Path | None) -> Callable[[], datetime]:
-    """The machine's clock, moved forward by the whole seconds that the file holds; missing or empty means zero."""
-
-    def now() -> datetime:
-        try:
-            seconds = int(offset_file.read_text().strip() or 0) if offset_file else 0
-        except FileNotFoundError:
-            seconds = 0
-        return datetime.now(UTC) + timedelta(seconds=seconds)
-
-    return now
+from sandbox.clock import clock
 
 
 def main() -> None:
