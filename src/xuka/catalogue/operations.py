@@ -183,6 +183,8 @@ def _read(path: Path) -> _File:
 def _plain(node: yaml.Node, where: Where, lines: dict[Where, int]) -> Any:
     """The node as plain values; ``lines`` is filled with the line of each place in it."""
     lines.setdefault(where, node.start_mark.line + 1)
+    if not isinstance(node, yaml.ScalarNode) and node.tag not in {_TAG + "map", _TAG + "seq"}:
+        raise yaml.MarkedYAMLError(problem=f"{node.tag} is not used here", problem_mark=node.start_mark)
     if isinstance(node, yaml.MappingNode):
         return {key: _plain(value, (*where, key), lines) for key, value in _items(node, where, lines)}
     if isinstance(node, yaml.SequenceNode):
