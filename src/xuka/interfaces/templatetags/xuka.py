@@ -13,7 +13,7 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import get_language
 
 from xuka.catalogue import queries as catalogue
-from xuka.interfaces.web import formats, texts
+from xuka.interfaces.web import demo, formats, texts
 from xuka.kernel.money import Money
 
 register = template.Library()
@@ -35,7 +35,7 @@ ICONS = {
     "reset": "M20 12a8 8 0 1 1-2.4-5.7 M20 3.5v4h-4",
     "peak": "M4 20V14 M9.3 20V9 M14.6 20V5 M20 20v-9",
     "hotspot": "M12 18.6v.1 M8.5 15.2a5 5 0 0 1 7 0 M5.6 12a9 9 0 0 1 12.8 0 M3 8.8a13 13 0 0 1 18 0",
-    "abroad": "M12 21a9 9 0 1 0 0-18 9 9 0 0 0 0 18z M3.4 9.5h17.2 M3.4 14.5h17.2 M12 3c-4.5 5-4.5 13 0 18 M12 3c4.5 5 4.5 13 0 18",
+    "abroad": "M12 21a9 9 0 1 0 0-18 9 9 0 0 0 0 18z M3.4 9.5h17 M3.4 14.5h17 M12 3c-5 5-5 13 0 18 M12 3c5 5 5 13 0 18",
     "clock": "M12 21a9 9 0 1 0 0-18 9 9 0 0 0 0 18z M12 7v5l3.5 2",
     "shield": "M12 3l7 2.5V11c0 4.6-3 8-7 10-4-2-7-5.4-7-10V5.5z M9 12l2.2 2.2L15.2 10",
     "mail": "M3.5 6h17v12h-17z M4 6.5l8 6.5 8-6.5",
@@ -52,7 +52,14 @@ def icon(name: str) -> SafeString:
 
 for _filter in (formats.money, formats.percent, formats.city, formats.volume, formats.speed):
     register.filter(_filter.__name__, _filter)
-for _tag in (formats.day, formats.clock_time, formats.moment, formats.valid_through, formats.place):
+for _tag in (
+    formats.day,
+    formats.clock_time,
+    formats.clock_seconds,
+    formats.moment,
+    formats.valid_through,
+    formats.place,
+):
     register.simple_tag(_tag, name=_tag.__name__)
 
 
@@ -121,3 +128,9 @@ def seller() -> str:
 def is_demo() -> bool:
     """Whether no money moves here."""
     return settings.DEMO
+
+
+@register.simple_tag
+def demo_bar() -> dict[str, object]:
+    """What the demo's bar shows; only asked for in the demo."""
+    return demo.bar()

@@ -104,7 +104,10 @@ def broken(request: HttpRequest) -> HttpResponse:
         "code": 500,
         "bare": True,
         "heading": gettext("Something broke on our side"),
-        "says": gettext("We have been told. If you were paying: a payment is never taken twice, and an order that was placed goes on by itself."),
+        "says": gettext(
+            "It is not your fault. If you were paying: a payment is never taken twice, and an order that was "
+            "placed goes on by itself."
+        ),
         "todo": gettext("Try again in a minute."),
     }
     return HttpResponse(render_to_string("error.html", context), status=500)

@@ -78,7 +78,9 @@ def _zones() -> list[tuple[str, Any]]:
 class Settings(forms.Form):
     """What a person may change about themselves."""
 
-    name = Text(max_length=80, required=False, label=_("Your name"), widget=forms.TextInput(attrs={"autocomplete": "name"}))
+    name = Text(
+        max_length=80, required=False, label=_("Your name"), widget=forms.TextInput(attrs={"autocomplete": "name"})
+    )
     language = forms.ChoiceField(choices=settings.LANGUAGES, label=_("Language of pages and mails"))
     time_zone = forms.ChoiceField(
         choices=lazy(_zones, list)(), required=False, label=_("Your time zone"), widget=forms.Select

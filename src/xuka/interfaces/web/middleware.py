@@ -8,6 +8,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.utils import translation
 
+from xuka.accounts.models import User
 from xuka.interfaces.web import errors
 
 
@@ -18,7 +19,7 @@ class Edge:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        if request.user.is_authenticated:
+        if isinstance(request.user, User):
             translation.activate(request.user.language)
             request.LANGUAGE_CODE = translation.get_language()
         if _is_too_large(request):

@@ -23,7 +23,6 @@ from xuka.interfaces.web import formats
 from xuka.kernel.money import Money
 from xuka.renewals.queries import Progress
 
-
 # --- forms -------------------------------------------------------------------------------------------------------
 
 LABELS = {
@@ -51,7 +50,12 @@ def put_in_our_words(bound: BoundField) -> None:
     elif bound.name == "password1":
         bound.help_text = gettext("At least 8 characters, not a common word, not only digits… a sentence is best.")
     elif bound.name == "code":
-        widget.attrs |= {"autocomplete": "one-time-code", "inputmode": "numeric", "spellcheck": "false", "autofocus": True}
+        widget.attrs |= {
+            "autocomplete": "one-time-code",
+            "inputmode": "numeric",
+            "spellcheck": "false",
+            "autofocus": True,
+        }
 
 
 _CONTINENTS = ("Africa/", "America/", "Asia/", "Atlantic/", "Australia/", "Europe/", "Indian/", "Pacific/")
@@ -218,7 +222,9 @@ def _hotspot_term(facts: Disclosure) -> Term:
         return Term("hotspot", gettext("No hotspot: it works in this phone only"))
     if facts.hotspot.cap_bytes is None:
         return Term("hotspot", gettext("Hotspot allowed, with no cap of its own"))
-    return Term("hotspot", gettext("Hotspot allowed, up to %(volume)s") % {"volume": formats.volume(facts.hotspot.cap_bytes)})
+    return Term(
+        "hotspot", gettext("Hotspot allowed, up to %(volume)s") % {"volume": formats.volume(facts.hotspot.cap_bytes)}
+    )
 
 
 def _abroad_term(facts: Disclosure) -> Term:
@@ -227,11 +233,16 @@ def _abroad_term(facts: Disclosure) -> Term:
     names = [formats.country(code) for code in facts.abroad.countries]
     listed = formats.listing(sorted(names))
     if len(names) > 6:
-        says = ngettext("Works in %(count)d other country", "Works in %(count)d other countries", len(names)) % {"count": len(names)}
+        says = ngettext("Works in %(count)d other country", "Works in %(count)d other countries", len(names)) % {
+            "count": len(names)
+        }
     else:
         says, listed = gettext("Works also in %(countries)s") % {"countries": listed}, ""
     if facts.abroad.cap_bytes is not None:
-        says = gettext("%(where)s, up to %(volume)s there") % {"where": says, "volume": formats.volume(facts.abroad.cap_bytes)}
+        says = gettext("%(where)s, up to %(volume)s there") % {
+            "where": says,
+            "volume": formats.volume(facts.abroad.cap_bytes),
+        }
     return Term("abroad", says, listed)
 
 
@@ -255,7 +266,9 @@ def why_not(code: str) -> WhyNot | None:
             says = gettext("The carrier does not answer at the moment, so we cannot promise you this renewal.")
             todo = gettext("Nothing has been charged. Look again in a few minutes.")
         case "seller_out_of_credit":
-            says = gettext("This plan cannot be activated right now; the reason lies with us, not with you or your card.")
+            says = gettext(
+                "This plan cannot be activated right now; the reason lies with us, not with you or your card."
+            )
             todo = gettext("Nothing has been charged. We are on it; look again a little later or write to us.")
         case "card_recycled":
             says = gettext("The carrier has taken this card out of service; it cannot be renewed any more.")
@@ -282,11 +295,28 @@ def cannot_place(code: str) -> str:
     """The sentence for an order that was not taken; ``code`` is "changed", "not_offered" or "different"."""
     match code:
         case "changed":
-            return gettext("Something about this card has changed since the price was made, so we made a new one. Please look at it once more; nothing has been charged.")
+            return gettext(
+                "Something about this card has changed since the price was made, so we made a new one. Please "
+                "look at it once more; nothing has been charged."
+            )
         case "not_offered":
             return gettext("This renewal cannot be paid at the moment. Nothing has been charged.")
         case _:
             return gettext("This page was sent twice with different contents. Nothing was bought the second time.")
+
+
+@dataclass(frozen=True, slots=True)
+class PriceLine:
+    """One line of a price, in words."""
+
+    label: str
+    amount_minor: int
+
+
+def price_lines(lines: Iterable[Mapping[str, Any]], version: PlanVersion) -> list[PriceLine]:
+    """The price lines of a quote; the plan is called by its name in the page's language."""
+    plan = catalogue.name(version.plan, get_language() or "en")
+    return [PriceLine(plan if one["kind"] == "plan" else one["label"], one["amount_minor"]) for one in lines]
 
 
 def kept(facts: Iterable[Mapping[str, Any]], zone: str) -> list[str]:
@@ -423,8 +453,17 @@ def _paid(progress: Progress) -> Step:
 
 
 def _active(progress: Progress) -> Story:
-    steps = (_ordered(), _paid(progress), Step(gettext("Renewed at the carrier"), "done"), Step(gettext("Active"), "done"))
-    says = (gettext("Done: your card is renewed. You need not do anything on the phone; a confirmation is in your mailbox."),)
+    steps = (
+        _ordered(),
+        _paid(progress),
+        Step(gettext("Renewed at the carrier"), "done"),
+        Step(gettext("Active"), "done"),
+    )
+    says = (
+        gettext(
+            "Done: your card is renewed. You need not do anything on the phone; a confirmation is in your mailbox."
+        ),
+    )
     return Story(gettext("Your card is renewed"), steps, says, is_over=True)
 
 
@@ -462,12 +501,17 @@ def _unpaid(progress: Progress, zone: str, now: datetime) -> Story:
     missing = formats.money(Money(progress.short_minor, order.currency))
     steps = (
         _ordered(),
-        Step(gettext("Waiting for money"), "held", gettext("%(amount)s is missing in your wallet.") % {"amount": missing}),
+        Step(
+            gettext("Waiting for money"), "held", gettext("%(amount)s is missing in your wallet.") % {"amount": missing}
+        ),
         Step(gettext("Renewed at the carrier")),
         Step(gettext("Active")),
     )
     says = (
-        gettext("Topping up yourself is not possible yet: write to us, and we fill your wallet. The order then goes on by itself."),
+        gettext(
+            "Topping up yourself is not possible yet: write to us, and we fill your wallet. The order then "
+            "goes on by itself."
+        ),
         gettext("If nothing arrives by %(time)s (%(place)s), the order ends and nothing is charged.")
         % {"time": formats.clock_time(order.pay_by, zone), "place": formats.place(zone)},
     )
@@ -482,8 +526,14 @@ def _with_a_person(progress: Progress, zone: str, now: datetime) -> Story:
         Step(gettext("Active, or your money back")),
     )
     says = [
-        gettext("The carrier has not told whether your card was renewed, and from here nobody can know. So a person asks the carrier."),
-        gettext("You need not do anything, and please do not buy again: you are never charged twice. Either the card is renewed or the whole amount comes back."),
+        gettext(
+            "The carrier has not told whether your card was renewed, and from here nobody can know. So a "
+            "person asks the carrier."
+        ),
+        gettext(
+            "You need not do anything, and please do not buy again: you are never charged twice. Either the "
+            "card is renewed or the whole amount comes back."
+        ),
     ]
     if progress.decided_by:
         says.insert(
@@ -509,7 +559,10 @@ def _under_way(progress: Progress, zone: str, now: datetime) -> Story:
         says = (
             gettext("This takes longer than we promised, and we are sorry."),
             waiting or gettext("The carrier has not finished yet."),
-            gettext("It goes on by itself: the card becomes active, or the whole amount comes back to your wallet. If nobody can tell, a person decides. You need not do anything."),
+            gettext(
+                "It goes on by itself: the card becomes active, or the whole amount comes back to your "
+                "wallet. If nobody can tell, a person decides. You need not do anything."
+            ),
         )
         return Story(gettext("It takes longer than promised"), steps, says, "warn", poll, can_cancel=can_cancel)
     says = ()
@@ -529,7 +582,10 @@ def _waiting(progress: Progress, zone: str) -> str:
             said = gettext("The carrier cannot do it at this moment.")
             then = gettext("We ask again at %(time)s.")
         case "carrier_silent":
-            said = gettext("The carrier did not answer. Before we ask again we look whether it went through, so that nothing is bought twice.")
+            said = gettext(
+                "The carrier did not answer. Before we ask again we look whether it went through, so that "
+                "nothing is bought twice."
+            )
             then = gettext("We look again at %(time)s.")
         case _:
             return ""

@@ -1,0 +1,223 @@
+"""The show: one-click sign-in, the carrier's fault switches, a clock to push, a worker to kill, and the truth.
+
+Its addresses exist only where ``settings.DEMO`` is on, and no money moves there.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import httpx
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth import login
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.functional import Promise
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext, gettext_lazy
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_POST
+
+from xuka.accounts import queries as accounts
+from xuka.activation.rules import key_of, words_of
+from xuka.interfaces import clock
+from xuka.interfaces.web import texts
+from xuka.journal import queries as journal
+from xuka.ledger import queries as ledger
+from xuka.renewals import queries as renewals
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Someone to be in the demo; the demo's set-up makes the account of this address."""
+
+    key: str
+    name: str
+    face: str
+    email: str
+    says: str | Promise
+
+
+PEOPLE = (
+    Person(
+        "xiaoyu",
+        "王小雨",
+        "雨",
+        "xiaoyu@demo.xuka.example",
+        gettext_lazy("studies in Belgium; her card lasts two more days"),
+    ),
+    Person(
+        "sato", "佐藤", "佐", "sato@demo.xuka.example", gettext_lazy("lives in Japan; his card is renewed every month")
+    ),
+    Person(
+        "emma", "Emma", "E", "emma@demo.xuka.example", gettext_lazy("travels in Belgium; her card expired yesterday")
+    ),
+    Person(
+        "staff",
+        "Staff",
+        "★",
+        "staff@demo.xuka.example",
+        gettext_lazy("runs the shop: orders, wallets, what needs a person"),
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """A way for the carrier to fail at the next renewal; ``times`` None goes on until it is switched off."""
+
+    kind: str
+    says: str | Promise
+    times: int | None = 1
+    seconds: float | None = None
+
+
+SWITCHES = (
+    Switch("timeout_after", gettext_lazy("takes the renewal, but never answers"), seconds=40),
+    Switch("timeout_before", gettext_lazy("does nothing and never answers"), seconds=40),
+    Switch("error_after", gettext_lazy("takes the renewal, but answers “error”")),
+    Switch("duplicate", gettext_lazy("renews twice")),
+    Switch("delay", gettext_lazy("answers late"), seconds=8),
+    Switch("rate_limited", gettext_lazy("“too many requests”")),
+    Switch("maintenance", gettext_lazy("is in maintenance"), times=None),
+    Switch("out_of_stock", gettext_lazy("has none left"), times=None),
+    Switch("topup_disabled", gettext_lazy("refuses this card for good")),
+)
+STEPS = {"hour": timedelta(hours=1), "day": timedelta(days=1), "month": timedelta(days=30)}
+
+
+@cache
+def _carrier() -> httpx.Client:
+    return httpx.Client(base_url=settings.DEMO_CARRIER_URL, timeout=2.0, trust_env=False)
+
+
+def _asked(path: str, **params: str) -> dict[str, Any] | None:
+    """What the stand-in carrier's control face answers; None when it does not."""
+    try:
+        return _carrier().get(path, params=params).raise_for_status().json()
+    except (httpx.HTTPError, ValueError):
+        return None
+
+
+def bar() -> dict[str, Any]:
+    """What the demo's bar shows on every page."""
+    faults = _asked("/control/faults") or {"waiting": []}
+    armed = {fault["kind"] for fault in faults["waiting"]}
+    return {
+        "inbox": settings.DEMO_INBOX_URL,
+        "switches": [(switch, switch.kind in armed) for switch in SWITCHES],
+        "armed": [switch.says for switch in SWITCHES if switch.kind in armed],
+        "now": clock.now(),
+        "is_pushed": bool(clock.offset()),
+    }
+
+
+def _back(request: HttpRequest) -> HttpResponse:
+    target = request.POST.get("next", "")
+    safe = url_has_allowed_host_and_scheme(target, allowed_hosts={request.get_host()})
+    return redirect(target if safe and target else "/")
+
+
+@never_cache
+@require_GET
+def people(request: HttpRequest) -> HttpResponse:
+    """Who do you want to be?"""
+    return render(request, "demo/people.html", {"people": PEOPLE})
+
+
+@require_POST
+def enter(request: HttpRequest) -> HttpResponse:
+    """Sign in as one of the demo's people, with one click."""
+    person = next((person for person in PEOPLE if person.key == request.POST.get("person")), None)
+    user = accounts.user_by_email(person.email) if person else None
+    if person is None or user is None:
+        raise Http404
+    login(request, user, backend=settings.AUTHENTICATION_BACKENDS[0])
+    return redirect("/staff/" if user.is_staff else "/")
+
+
+@require_POST
+def fault(request: HttpRequest) -> HttpResponse:
+    """Arm one fault of the carrier for the next renewal, or make all well again."""
+    kind = request.POST.get("kind", "")
+    chosen = next((switch for switch in SWITCHES if switch.kind == kind), None)
+    wanted: list[dict[str, Any]] = []
+    if chosen and request.POST.get("armed") != "yes":
+        wanted = [{"kind": chosen.kind, "endpoint": "submit_topup", "times": chosen.times}]
+        wanted[0] |= {"seconds": chosen.seconds} if chosen.seconds else {}
+    try:
+        _carrier().post("/control/faults", json=wanted).raise_for_status()
+    except httpx.HTTPError:
+        messages.warning(request, gettext("The stand-in carrier does not answer."))
+    return _back(request)
+
+
+@require_POST
+def push_clock(request: HttpRequest) -> HttpResponse:
+    """Move the demo's clock forward."""
+    step = STEPS.get(request.POST.get("by", ""))
+    if step:
+        clock.push(step)
+    return _back(request)
+
+
+@require_POST
+def kill_worker(request: HttpRequest) -> HttpResponse:
+    """``kill -9`` the worker, as a power cut would; the demo's supervisor starts another."""
+    pid = _worker()
+    if pid:
+        os.kill(pid, signal.SIGKILL)
+        messages.info(
+            request, gettext("The worker (process %(pid)d) was killed. Another one starts in a moment.") % {"pid": pid}
+        )
+    else:
+        messages.warning(request, gettext("No worker is running at this moment."))
+    return _back(request)
+
+
+def _worker() -> int | None:
+    """The worker's process, when the one of that number is still ours."""
+    try:
+        pid = int((settings.VAR / "worker.pid").read_text())
+        os.kill(pid, 0)
+    except (OSError, ValueError):
+        return None
+    told = Path(f"/proc/{pid}/cmdline")
+    is_ours = not told.exists() or b"work" in told.read_bytes()
+    return pid if is_ours else None
+
+
+@never_cache
+@login_required
+@require_GET
+def truth(request: HttpRequest, order_id: UUID) -> HttpResponse:
+    """What really happened: the journal, the ledger's rows, and the carrier's own record."""
+    order = renewals.order(order_id)
+    user = accounts.user(request.user.pk)
+    if order is None or user is None or not (user.is_staff or order.customer_id == user.id):
+        raise Http404
+    transfers = ledger.transfers_of(order.id)
+    carrier = _asked("/control/truth", description=words_of(key_of(cause=order.id, ordinal=0)))
+    legs = [transfer.leg for transfer in transfers]
+    context = {
+        "order": order,
+        "line": order.line,
+        "facts": journal.facts_about(order.id),
+        "transfers": transfers,
+        "carrier": carrier,
+        "charged": legs.count("charge"),
+        "refunded": sum(leg == "refund" or leg.startswith("return:") for leg in legs),
+        "activated": carrier["count"] if carrier else None,
+        "state": texts.order_state(order.state)[0],
+        "tab": "orders",
+    }
+    return render(request, "demo/truth.html", context)

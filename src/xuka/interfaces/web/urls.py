@@ -1,0 +1,37 @@
+"""The addresses of the pages."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.urls import URLPattern, path
+
+from xuka.interfaces.web import demo, views
+
+urlpatterns: list[URLPattern] = [
+    path("", views.home, name="home"),
+    path("cards/", views.cards, name="cards"),
+    path("cards/add/", views.add_card, name="add_card"),
+    path("cards/<uuid:line_id>/", views.card, name="card"),
+    path("cards/<uuid:line_id>/renew/", views.renew, name="renew"),
+    path("cards/<uuid:line_id>/quote/", views.quote_new, name="quote_new"),
+    path("quotes/<uuid:quote_id>/", views.quote, name="quote"),
+    path("orders/", views.orders, name="orders"),
+    path("orders/<uuid:order_id>/", views.order, name="order"),
+    path("orders/<uuid:order_id>/progress/", views.order_progress, name="order_progress"),
+    path("orders/<uuid:order_id>/cancel/", views.order_cancel, name="order_cancel"),
+    path("contact/", views.contact, name="contact"),
+    path("contact/sent/", views.contact_sent, name="contact_sent"),
+    path("account/settings/", views.settings, name="settings"),
+    path("account/sign-out-everywhere/", views.sign_out_everywhere, name="sign_out_everywhere"),
+    path("language/", views.language, name="language"),
+]
+
+if settings.DEMO:
+    urlpatterns += [
+        path("demo", demo.people, name="demo"),
+        path("demo/enter", demo.enter, name="demo_enter"),
+        path("demo/fault", demo.fault, name="demo_fault"),
+        path("demo/clock", demo.push_clock, name="demo_clock"),
+        path("demo/kill-worker", demo.kill_worker, name="demo_kill"),
+        path("demo/orders/<uuid:order_id>", demo.truth, name="demo_truth"),
+    ]

@@ -1,0 +1,19 @@
+"""All addresses: the shop, sign-in, the back office, and the pages for what goes wrong."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.urls import include, path
+
+urlpatterns = [
+    path("", include("xuka.interfaces.web.urls")),
+    path("account/", include("allauth.account.urls")),
+    path("account/sessions/", include("allauth.usersessions.urls")),
+    path("staff/", admin.site.urls),
+]
+
+handler400 = "xuka.interfaces.web.errors.bad_request"
+handler403 = "xuka.interfaces.web.errors.forbidden"
+handler404 = "xuka.interfaces.web.errors.not_found"
+handler429 = "xuka.interfaces.web.errors.too_many"
+handler500 = "xuka.interfaces.web.errors.broken"
