@@ -21,6 +21,8 @@ def _flag(name: str) -> bool:
 
 # DEMO shows the show: one-click sign-in, fault switches, a clock to push. Never on where money moves.
 DEMO = _flag("XUKA_DEMO")
+DEMO_CARRIER_URL = os.environ.get("XUKA_DEMO_CARRIER_URL", "http://127.0.0.1:8101")
+DEMO_INBOX_URL = os.environ.get("XUKA_DEMO_INBOX_URL", "")
 DEBUG = False
 TESTING = _flag("XUKA_TESTING")
 
@@ -82,6 +84,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "xuka.interfaces.web.middleware.Edge",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
@@ -131,7 +134,14 @@ DATABASES = {"default": _database()}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # One cache for every process, or rate limits could be dodged by luck.
-CACHES = {"default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "cache"}}
+# Room enough that nobody pushes a limit out by filling it.
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.db.DatabaseCache",
+        "LOCATION": "cache",
+        "OPTIONS": {"MAX_ENTRIES": 1_000_000},
+    }
+}
 
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
@@ -155,6 +165,14 @@ ACCOUNT_PASSWORD_RESET_BY_CODE_ENABLED = True
 ACCOUNT_PREVENT_ENUMERATION = True
 ACCOUNT_LOGOUT_ON_GET = False
 ACCOUNT_LOGOUT_REDIRECT_URL = "/"
+ACCOUNT_LOGIN_BY_CODE_SUPPORTS_RESEND = True
+ACCOUNT_EMAIL_VERIFICATION_SUPPORTS_RESEND = True
+# A code travels by mail: ten minutes, three tries, eight digits.
+ACCOUNT_LOGIN_BY_CODE_TIMEOUT = ACCOUNT_PASSWORD_RESET_BY_CODE_TIMEOUT = 600
+ALLAUTH_USER_CODE_FORMAT = {"numeric": True, "length": 8, "dashed": True}
+ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = True
+ALLAUTH_TRUSTED_PROXY_COUNT = int(_flag("XUKA_BEHIND_PROXY"))
+CSRF_FAILURE_VIEW = "xuka.interfaces.web.errors.csrf"
 USERSESSIONS_TRACK_ACTIVITY = False
 
 LANGUAGE_CODE = "en"
