@@ -477,7 +477,8 @@ def _aware(name: str, text: str) -> datetime:
 
 @_control.get("/sims")
 def control_cards() -> dict[str, Any]:
-    return {"sims": [asdict(card) for card in _world().state.cards.values()]}
+    with _world().lock:
+        return {"sims": [asdict(card) for card in _world().state.cards.values()]}
 
 
 @_control.get("/truth")

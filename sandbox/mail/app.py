@@ -21,6 +21,9 @@ LETTER_POLICY = (
     "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
 )
 
+# Links open beside the inbox; a letter without a style of its own is still pleasant to read.
+LETTER_HEAD = '<!doctype html><base target="_blank"><style>body { font: 16px/1.5 system-ui, sans-serif }</style>'
+
 WORDS: Mapping[str, Mapping[str, str]] = {
     "en": {
         "title": "Inbox",
@@ -28,6 +31,7 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "empty": "No letters yet. They appear here by themselves.",
         "from": "From",
         "to": "To",
+        "received": "Received",
         "back": "All letters",
         "letter": "The letter",
         "as_text": "As plain text",
@@ -39,6 +43,7 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "empty": "还没有邮件。新邮件会自动出现在这里。",
         "from": "发件人",
         "to": "收件人",
+        "received": "时间",
         "back": "全部邮件",
         "letter": "邮件正文",
         "as_text": "纯文本版本",
@@ -70,7 +75,7 @@ def application(inbox: Inbox) -> Flask:
         mail = inbox.one(id)
         if mail is None:
             abort(404)
-        response = Response('<!doctype html><base target="_blank">' + mail.html, mimetype="text/html")
+        response = Response(LETTER_HEAD + mail.html, mimetype="text/html")
         response.headers["Content-Security-Policy"] = LETTER_POLICY
         return response
 

@@ -205,4 +205,4 @@ def _part(message: EmailMessage, kind: str) -> str:
     if part is None:
         return ""
     content = part.get_content()
-    return content if isinstance(content, str) else ""
+    return content.replace("\r\n", "\n") if isinstance(content, str) else ""
