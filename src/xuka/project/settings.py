@@ -98,7 +98,7 @@ WSGI_APPLICATION = "xuka.project.wsgi.application"
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
-        "DIRS": [PACKAGE / "interfaces" / "web" / "templates"],
+        "DIRS": [PACKAGE / "interfaces" / name / "templates" for name in ("web", "backoffice")],
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
@@ -186,7 +186,7 @@ TIME_ZONE = "UTC"
 
 STATIC_URL = "/static/"
 STATIC_ROOT = VAR / "static"
-STATICFILES_DIRS = [PACKAGE / "interfaces" / "web" / "static"]
+STATICFILES_DIRS = [PACKAGE / "interfaces" / name / "static" for name in ("web", "backoffice")]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
@@ -218,6 +218,34 @@ CONTENT_SECURITY_POLICY = {
         "manifest-src": ["'self'"],
         "base-uri": ["'none'"],
         "frame-ancestors": ["'none'"],
+    },
+}
+
+# The back office's looks; its pages are in interfaces/backoffice.
+UNFOLD = {
+    "SITE_TITLE": SELLER_NAME,
+    "SITE_HEADER": SELLER_NAME,
+    "SITE_SUBHEADER": "Back office",
+    "SITE_SYMBOL": "sim_card",
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": f"{STATIC_URL}xuka/icon.svg"}],
+    "SHOW_HISTORY": False,
+    "SHOW_VIEW_ON_SITE": False,
+    "STYLES": ["xuka.interfaces.backoffice.desk.style"],
+    "SIDEBAR": {"navigation": "xuka.interfaces.backoffice.desk.navigation"},
+    "COLORS": {
+        "primary": {
+            "50": "#f0faf8",
+            "100": "#dff0ec",
+            "200": "#b5dfd7",
+            "300": "#7fc7bb",
+            "400": "#46a899",
+            "500": "#1f8a7c",
+            "600": "#0b665c",
+            "700": "#0a574f",
+            "800": "#084f47",
+            "900": "#073c36",
+            "950": "#042622",
+        },
     },
 }
 

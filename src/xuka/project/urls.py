@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from django.contrib import admin
 from django.urls import include, path
+
+from xuka.interfaces.backoffice.site import site as staff
 
 urlpatterns = [
     path("", include("xuka.interfaces.web.urls")),
     path("account/", include("allauth.account.urls")),
     path("account/sessions/", include("allauth.usersessions.urls")),
-    path("staff/", admin.site.urls),
+    path("staff/", staff.urls),
 ]
 
 handler400 = "xuka.interfaces.web.errors.bad_request"

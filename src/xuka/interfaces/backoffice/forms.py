@@ -1,0 +1,130 @@
+"""What staff may send. Each form parses; the operation decides."""
+
+from __future__ import annotations
+
+import secrets
+from decimal import Decimal
+from typing import Any
+
+from django import forms
+from unfold.widgets import (
+    UnfoldAdminDecimalFieldWidget,
+    UnfoldAdminSelectWidget,
+    UnfoldAdminTextareaWidget,
+    UnfoldAdminTextInputWidget,
+)
+
+from xuka.catalogue import queries as catalogue
+from xuka.catalogue.models import PlanVersion
+from xuka.interfaces.backoffice import words
+from xuka.kernel import ids
+from xuka.kernel.money import Money, decimals, from_major
+
+# No letters or digits that are taken for one another when read from a card.
+_CODE_LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
+
+
+class Reason(forms.Form):
+    """Anything done by hand says why."""
+
+    why = forms.CharField(
+        label="Reason",
+        max_length=1000,
+        widget=UnfoldAdminTextareaWidget(attrs={"rows": 3}),
+        help_text="Kept in the journal for ever, with your name.",
+        error_messages={"required": words.cannot_decide("no_reason")},
+    )
+
+
+class Adoption(Reason):
+    """The carrier did it: under which reference?"""
+
+    reference = forms.CharField(
+        label="The carrier's reference",
+        max_length=120,
+        widget=UnfoldAdminTextInputWidget(),
+        help_text="The id or code of the carrier's own order.",
+        error_messages={"required": words.cannot_decide("no_reference")},
+    )
+    field_order = ("reference", "why")
+
+
+class Credit(Reason):
+    """Money from the seller for a customer's wallet."""
+
+    id = forms.UUIDField(widget=forms.HiddenInput)
+    amount = forms.DecimalField(
+        label="Amount",
+        min_value=Decimal("0.001"),
+        max_digits=12,
+        widget=UnfoldAdminDecimalFieldWidget(attrs={"step": "any", "inputmode": "decimal"}),
+        help_text="In the currency's usual unit: 12.90 for euro, 1980 for yen.",
+        error_messages={"min_value": "The amount must be more than nothing."},
+    )
+    currency = forms.ChoiceField(
+        label="Currency",
+        widget=UnfoldAdminSelectWidget(),
+        error_messages={"invalid_choice": "Nothing is sold in this currency."},
+    )
+    field_order = ("id", "amount", "currency", "why")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        # The id is made with the form, not with the click: a double click credits once.
+        kwargs.setdefault("initial", {"id": ids.new()})
+        super().__init__(*args, **kwargs)
+        names = sorted({market.currency for market in catalogue.markets()})
+        self.fields["currency"].choices = [(name, name) for name in names]  # type: ignore[attr-defined]
+
+    def clean(self) -> dict[str, Any]:
+        told = super().clean() or {}
+        if "amount" in told and "currency" in told:
+            money = from_major(told["amount"], told["currency"])
+            if money.major != told["amount"]:
+                places = decimals(told["currency"])
+                self.add_error("amount", f"{told['currency']} has {places or 'no'} decimals.")
+            told["money"] = money
+        return told
+
+    @property
+    def money(self) -> Money:
+        """The amount; only after the form was found valid."""
+        return self.cleaned_data["money"]
+
+
+class NewCard(forms.Form):
+    """A card for the stock."""
+
+    iccid = forms.CharField(
+        label="ICCID",
+        max_length=30,
+        widget=UnfoldAdminTextInputWidget(attrs={"inputmode": "numeric"}),
+        help_text="19 or 20 digits, as printed on the card. Spaces do not matter.",
+    )
+    plan_version = forms.ChoiceField(label="Sold with the plan", widget=UnfoldAdminSelectWidget())
+    claim_code = forms.CharField(
+        label="Claim code",
+        min_length=8,
+        max_length=40,
+        widget=UnfoldAdminTextInputWidget(),
+        help_text="Goes to the customer with the card. Only a hash of it is kept: it cannot be read again.",
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs.setdefault("initial", {"claim_code": _claim_code()})
+        super().__init__(*args, **kwargs)
+        on_sale = [version for market in catalogue.markets() for version in catalogue.plans_on_sale(market.code)]
+        self.versions = {str(version.id): version for version in on_sale}
+        self.fields["plan_version"].choices = [  # type: ignore[attr-defined]
+            (id, f"{version.plan.market_id} · {catalogue.name(version.plan, 'en')}")
+            for id, version in self.versions.items()
+        ]
+
+    @property
+    def version(self) -> PlanVersion:
+        """The plan version chosen; only after the form was found valid."""
+        return self.versions[self.cleaned_data["plan_version"]]
+
+
+def _claim_code() -> str:
+    letters = "".join(secrets.choice(_CODE_LETTERS) for _ in range(12))
+    return "-".join(letters[i : i + 4] for i in range(0, 12, 4))

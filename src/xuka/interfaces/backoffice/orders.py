@@ -1,0 +1,269 @@
+"""Orders: the list with those that need a person first, one page with everything about one, and the ways out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
+from django.db.models import Case, IntegerField, Value, When
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
+from django.views.decorators.http import require_POST
+from unfold.decorators import display
+
+from xuka.activation import queries as activation
+from xuka.activation.models import Attempt
+from xuka.interfaces import clock
+from xuka.interfaces.backoffice import reading, records, words
+from xuka.interfaces.backoffice.forms import Adoption, Reason
+from xuka.interfaces.backoffice.reading import Choices, Reading, amount, card, link, when
+from xuka.interfaces.jobs import tasks
+from xuka.journal import queries as journal
+from xuka.ledger import queries as ledger
+from xuka.lines.models import Period
+from xuka.messaging import queries as messaging
+from xuka.renewals import operations as renewals
+from xuka.renewals import queries
+from xuka.renewals.models import Order
+from xuka.renewals.rules import State
+
+NEEDS_A_PERSON_FIRST = Case(
+    When(state=State.NEEDS_A_PERSON, then=Value(0)), default=Value(1), output_field=IntegerField()
+)
+
+
+class StateFilter(Choices):
+    title = "state"
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        first = [State.NEEDS_A_PERSON]
+        return [(state, words.plain(state)) for state in first + [s for s in State if s not in first]]
+
+
+class Orders(Reading):
+    """Renewals on their way and ended."""
+
+    list_display = (
+        "told_state",
+        "told_customer",
+        "told_card",
+        "told_plan",
+        "told_total",
+        "told_placed",
+        "told_promise",
+        "told_next",
+    )
+    list_display_links = ("told_state",)
+    list_filter = (StateFilter, reading.since("placed_at", "placed"))
+    list_select_related = ("customer", "line", "plan_version")
+    search_fields = ("id__startswith", "customer__email__icontains", "line__iccid__endswith")
+    search_help_text = "Order id, e-mail address, or the last digits of an ICCID"
+
+    told_total = reading.money("total_minor", "currency", "total")
+    told_placed = reading.at("placed_at", "placed")
+    told_promise = reading.at("promised_by", "promised by")
+    told_next = reading.at("next_step_at", "next step")
+
+    @display(description="state", ordering="state", label=words.STATE_COLOURS)
+    def told_state(self, order: Order) -> tuple[str, str]:
+        return order.state, words.plain(order.state)
+
+    @display(description="customer", ordering="customer__email")
+    def told_customer(self, order: Order) -> str:
+        return link(order.customer.email, "accounts.user", order.customer_id)
+
+    @display(description="card")
+    def told_card(self, order: Order) -> str:
+        return card(order.line)
+
+    @display(description="plan", ordering="plan_version__plan")
+    def told_plan(self, order: Order) -> str:
+        return link(order.plan_version, "catalogue.planversion", order.plan_version_id)
+
+    def get_ordering(self, request: HttpRequest) -> Sequence[Any]:
+        return (NEEDS_A_PERSON_FIRST, "-placed_at")
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view
+        return [
+            path("<uuid:order_id>/decide/<str:exit>/", view(self.decide_view), name="renewals_order_decide"),
+            path("<uuid:order_id>/advance/", view(require_POST(self.advance_view)), name="renewals_order_advance"),
+            *super().get_urls(),
+        ]
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Everything about one order on one page."""
+        order = _order(object_id)
+        attempts = activation.attempts_of(order.id)
+        told = {
+            "order": order,
+            "state": words.plain(order.state),
+            "colour": words.STATE_COLOURS[order.state],
+            "facts": _about(order),
+            "exits": words.EXITS.values() if order.state == State.NEEDS_A_PERSON else (),
+            "decided_by": when(queries.decided_by(order)),
+            "timeline": records.story(journal.facts_about(order.id)),
+            "attempts": [(_head(attempt), _asked(attempt)) for attempt in attempts],
+            "transfers": _transfers(order),
+            "messages_sent": _messages(order),
+            "periods": _periods(order),
+        }
+        return self.page(request, "order", f"Order {order.id}", told)
+
+    def decide_view(self, request: HttpRequest, order_id: UUID, exit: str) -> HttpResponse:
+        """Take one of the exits, with a reason."""
+        order, way = _order(order_id), words.EXITS.get(exit)
+        if way is None:
+            raise Http404
+        form = (Adoption if way.needs_reference else Reason)(request.POST or None)
+        back = reverse("admin:renewals_order_change", args=[order_id])
+        if request.method == "POST" and form.is_valid():
+            try:
+                renewals.decide(
+                    order_id=order_id,
+                    exit=exit,
+                    staff=request.user.pk,
+                    why=form.cleaned_data["why"],
+                    reference=form.cleaned_data.get("reference", ""),
+                    now=clock.now(),
+                )
+            except renewals.CannotDecide as error:
+                form.add_error(None, words.cannot_decide(error.code))
+            else:
+                messages.success(request, way.done)
+                return HttpResponseRedirect(back)
+        about = [
+            ("Order", order.id),
+            ("Customer", order.customer.email),
+            ("Card", card(order.line)),
+            ("Amount", amount(order.total_minor, order.currency)),
+        ]
+        is_open = order.state == State.NEEDS_A_PERSON
+        if not is_open and not form.errors:
+            form.is_bound = True
+            form.cleaned_data = {}
+            form.add_error(None, words.cannot_decide("not_waiting"))
+        return self.form_page(request, way.button, form, does=way.does, button=way.button, back=back, about=about)
+
+    def advance_view(self, request: HttpRequest, order_id: UUID) -> HttpResponse:
+        """Move the order as far as it goes now; the carrier may be asked."""
+        before = _order(order_id).state
+        tasks.advance_order(str(order_id))
+        after = _order(order_id).state
+        if after == before:
+            messages.info(request, f"Nothing moved: the order is still {words.plain(after)}.")
+        else:
+            messages.success(request, f"The order is now {words.plain(after)}.")
+        return HttpResponseRedirect(reverse("admin:renewals_order_change", args=[order_id]))
+
+
+def _order(id: UUID | str) -> Order:
+    try:
+        order = queries.order(UUID(str(id)))
+    except ValueError:
+        order = None
+    if order is None:
+        raise Http404
+    return order
+
+
+# -- the parts of an order's page ----------------------------------------------------------------------------------
+
+
+def _about(order: Order) -> list[tuple[str, object]]:
+    wallet = ledger.wallet_balance(customer=order.customer_id, currency=order.currency)
+    return [
+        ("Customer", link(order.customer.email, "accounts.user", order.customer_id)),
+        ("Card", card(order.line)),
+        ("Plan", link(order.plan_version, "catalogue.planversion", order.plan_version_id)),
+        ("Total", amount(order.total_minor, order.currency)),
+        ("Tax inside", amount(order.tax_minor, order.currency)),
+        ("Held now", amount(ledger.balance(order.hold_id), order.currency)),
+        ("In the wallet now", amount(wallet.minor, wallet.currency)),
+        ("Quote", link(reading.short(order.quote_id), "renewals.quote", order.quote_id)),
+        ("Placed", when(order.placed_at)),
+        ("Pay by", when(order.pay_by)),
+        ("Paid", when(order.funded_at)),
+        ("Promised by", when(order.promised_by)),
+        ("Next step", when(order.next_step_at)),
+        ("Ended", when(order.ended_at)),
+        ("Reason", words.plain(order.reason) or reading.NOTHING),
+    ]
+
+
+def _head(attempt: Attempt) -> dict[str, str]:
+    return {"state": attempt.state, "colour": words.STATE_COLOURS[attempt.state], "carrier": attempt.carrier}
+
+
+def _asked(attempt: Attempt) -> list[tuple[str, object]]:
+    def moment(name: str) -> str:
+        at: datetime | None = getattr(attempt, name)
+        return when(at)
+
+    rows = [
+        ("Package", attempt.package),
+        ("Asked", f"{attempt.asks} times, {attempt.unknown_asks} without an answer"),
+        ("Looks in a row that told nothing", attempt.looks),
+        ("Reference", attempt.reference),
+        ("Reason", words.plain(attempt.reason)),
+        ("Detail", attempt.detail),
+        ("Intended", moment("intended_at")),
+        ("Somebody is asking until", moment("lease_until")),
+        ("Looked for next", moment("look_at")),
+        ("May be asked again", moment("retry_at")),
+        ("Surely absent after", moment("absent_at")),
+        ("Watched until", moment("watch_until")),
+        ("Activated", moment("activated_at")),
+        ("The carrier's own end", moment("carrier_ends_at")),
+    ]
+    told = [(name, value) for name, value in rows if value not in ("", reading.NOTHING, 0)]
+    return [*told, ("Our key at the carrier", link(reading.short(attempt.id), "activation.attempt", attempt.id))]
+
+
+def _transfers(order: Order) -> dict[str, list]:
+    rows = [
+        [
+            when(transfer.at),
+            transfer.leg,
+            link(transfer.debit.kind, "ledger.account", transfer.debit_id),
+            link(transfer.credit.kind, "ledger.account", transfer.credit_id),
+            link(amount(transfer.amount, transfer.unit), "ledger.transfer", transfer.id),
+        ]
+        for transfer in ledger.transfers_of(order.id)
+    ]
+    return {"headers": ["when (UTC)", "leg", "from", "to", "amount"], "rows": rows}
+
+
+def _messages(order: Order) -> dict[str, list]:
+    rows = [
+        [
+            when(message.queued_at),
+            link(words.plain(message.kind), "messaging.message", message.id),
+            message.to,
+            words.plain(message.state),
+            when(message.sent_at),
+        ]
+        for message in messaging.messages_about(order.id)
+    ]
+    return {"headers": ["queued (UTC)", "message", "to", "state", "sent (UTC)"], "rows": rows}
+
+
+def _periods(order: Order) -> dict[str, list]:
+    rows = [
+        [
+            link(reading.short(period.id), "lines.period", period.id),
+            when(period.span.lower) if period.span else "queued",
+            when(period.span.upper) if period.span else "queued",
+            when(period.carrier_ends_at),
+            format_html("{} ({})", period.track, period.zone),
+        ]
+        for period in Period.objects.filter(order_id=order.id).order_by("ordinal")
+    ]
+    return {"headers": ["period", "starts (UTC)", "ends (UTC)", "carrier's end (UTC)", "track (zone)"], "rows": rows}
