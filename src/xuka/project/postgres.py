@@ -138,15 +138,14 @@ def _binaries(account: pwd.struct_passwd) -> Path:
 
 
 def _pid_in_lock_file(place: Path) -> int | None:
+    return _pid_in(place / "postmaster.pid")
+
+
+def _pid_in(lock: Path) -> int | None:
     try:
-        return int((place / "postmaster.pid").read_text().split("\n", 1)[0])
+        return int(lock.read_text().split("\n", 1)[0])
     except (FileNotFoundError, ValueError):
         return None
-    except PermissionError as error:
-        raise CannotStart(
-            f"The database in {place} belongs to another account. Run this as that account or as root, "
-            "or choose another folder with XUKA_VAR."
-        ) from error
 
 
 def _is_server(number: int, place: Path) -> bool:
@@ -175,20 +174,21 @@ def _answers(address: str) -> bool:
     return True
 
 
-def _drop_stale_lock(place: Path) -> None:
-    """Take away a lock file whose server is dead although its process id is taken, by a zombie or by a stranger.
+def _drop_stale_locks(place: Path) -> None:
+    """Take away lock files whose server is dead although its process id is taken, by a zombie or by a stranger.
 
-    A zombie is given a moment to be reaped. Afterwards the file may go: a server whose children still live is refused
-    by PostgreSQL's second lock, the shared memory of the data folder.
+    A zombie is given a moment to be reaped. Afterwards the files may go: a server whose children still live is refused
+    by PostgreSQL's other lock, the shared memory of the data folder.
     """
     patience = time.monotonic() + 2
-    while (number := _pid_in_lock_file(place)) and _is_there(number):
-        if _is_server(number, place):
-            return
-        if time.monotonic() > patience:
-            (place / "postmaster.pid").unlink(missing_ok=True)
-            return
-        time.sleep(0.05)
+    for lock in (place / "postmaster.pid", _socket_folder(place) / f".s.PGSQL.{_PORT}.lock"):
+        while (number := _pid_in(lock)) and _is_there(number):
+            if _is_server(number, place):
+                return
+            if time.monotonic() > patience:
+                lock.unlink(missing_ok=True)
+                break
+            time.sleep(0.05)
 
 
 # Starting and stopping -----------------------------------------------------------------------------------------------
@@ -264,6 +264,16 @@ def _launch(place: Path, address: str, settings: Mapping[str, str]) -> subproces
     Raises:
         CannotStart: with the last lines of the server's log.
     """
+    try:
+        return _bring_up(place, address, settings)
+    except PermissionError as error:
+        raise CannotStart(
+            f"The database in {place} belongs to another account ({error.filename} is closed to us). "
+            "Run this as that account or as root, or choose another folder with XUKA_VAR."
+        ) from error
+
+
+def _bring_up(place: Path, address: str, settings: Mapping[str, str]) -> subprocess.Popen[Any] | None:
     account = _account(place)
     place.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     until = time.monotonic() + _PATIENCE_SECONDS
@@ -277,13 +287,14 @@ def _launch(place: Path, address: str, settings: Mapping[str, str]) -> subproces
                     return None
                 time.sleep(0.05)  # it comes up or goes down
                 continue
-            _drop_stale_lock(place)
+            _drop_stale_locks(place)
             process = _spawn(place, account, binaries, settings)
             while process.poll() is None:
                 if _answers(address):
                     return process
                 time.sleep(0.02)
-            if not _may_try_again(place):
+            # Killed while it came up, or held up by what a killed one left.
+            if process.returncode >= 0 and not _may_try_again(place):
                 break
             time.sleep(0.1)
     raise CannotStart(f"PostgreSQL did not start in {place}. Its log ends with:\n{_end_of_log(place)}")
@@ -356,11 +367,12 @@ class _Keeper:
             try:
                 self._process = _launch(self._place, self._address, self._settings)
             except BaseException as error:
-                if self._first.done():
-                    log.exception("The database server could not be started again.")
-                else:
+                if not self._first.done():
                     self._first.set_exception(error)
-                return
+                    return
+                log.exception("The database server could not be started again; trying once more in a moment.")
+                self._stopping.wait(timeout=5)
+                continue
             if not self._first.done():
                 self._first.set_result(None)
             if self._process is None:  # somebody else's, who also stops it
