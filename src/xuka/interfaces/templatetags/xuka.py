@@ -134,3 +134,9 @@ def is_demo() -> bool:
 def demo_bar() -> dict[str, object]:
     """What the demo's bar shows; only asked for in the demo."""
     return demo.bar()
+
+
+@register.filter
+def refusal(reason: str) -> str:
+    """Why the carrier did not renew the card, in the customer's words."""
+    return texts.refusal(reason)

@@ -28,6 +28,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from xuka.accounts import queries as accounts
+from xuka.accounts.models import User
 from xuka.activation.rules import key_of, words_of
 from xuka.interfaces import clock
 from xuka.interfaces.web import texts
@@ -147,11 +148,11 @@ def enter(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 def fault(request: HttpRequest) -> HttpResponse:
-    """Arm one fault of the carrier for the next renewal, or make all well again."""
+    """Arm one fault of the carrier for the next renewal; without a kind all is well again."""
     kind = request.POST.get("kind", "")
     chosen = next((switch for switch in SWITCHES if switch.kind == kind), None)
     wanted: list[dict[str, Any]] = []
-    if chosen and request.POST.get("armed") != "yes":
+    if chosen:
         wanted = [{"kind": chosen.kind, "endpoint": "submit_topup", "times": chosen.times}]
         wanted[0] |= {"seconds": chosen.seconds} if chosen.seconds else {}
     try:
@@ -202,8 +203,8 @@ def _worker() -> int | None:
 def truth(request: HttpRequest, order_id: UUID) -> HttpResponse:
     """What really happened: the journal, the ledger's rows, and the carrier's own record."""
     order = renewals.order(order_id)
-    user = accounts.user(request.user.pk)
-    if order is None or user is None or not (user.is_staff or order.customer_id == user.id):
+    user = request.user
+    if order is None or not isinstance(user, User) or not (user.is_staff or order.customer == user):
         raise Http404
     transfers = ledger.transfers_of(order.id)
     carrier = _asked("/control/truth", description=words_of(key_of(cause=order.id, ordinal=0)))
