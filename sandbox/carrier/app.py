@@ -72,6 +72,7 @@ Answer = dict[str, Any] | Response
 def _served(endpoint: str, work: Callable[[Fault | None], Answer]) -> Response:
     """One call of the carrier: its fault if one waits, its limits, its token, then the work."""
     world = _world()
+    request.get_data()  # a body left unread would break the connection before the answer is read
     fault = world.next_fault(endpoint)
     if fault:
         _fail_before(fault)

@@ -401,6 +401,28 @@ def test_a_carrier_that_cannot_be_reached_surely_did_nothing() -> None:
     assert isinstance(carrier.balance(), Unknown)
 
 
+def test_a_call_that_was_given_up_before_it_was_sent_is_never_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = AiraloStand().world
+    looked_up = threading.Event()
+    look_up = socket.getaddrinfo
+
+    def slowly(*args: Any, **more: Any) -> Any:
+        time.sleep(0.6)
+        try:
+            return look_up(*args, **more)
+        finally:
+            looked_up.set()
+
+    with served(world) as url:
+        carrier = over_the_network(url, 0.3)
+        assert isinstance(carrier.balance(), Done)
+        monkeypatch.setattr(socket, "getaddrinfo", slowly)
+        assert isinstance(carrier.renew(key=KEY, iccid=CARD, package="belsim-7days-unlimited-topup"), Unknown)
+        assert looked_up.wait(5)
+        time.sleep(0.2)
+        assert world.truth(KEY) == []
+
+
 @contextmanager
 def dripping_headers(seconds: float) -> Iterator[str]:
     """A server that accepts everything and sends its headers a byte at a time."""

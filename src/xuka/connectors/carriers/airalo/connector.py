@@ -42,6 +42,10 @@ class _Lost:
     sent: bool
 
 
+class _TooLate(Exception):
+    """The deadline passed before the first byte of the call went out."""
+
+
 class Airalo:
     """One seller's account at Airalo. Safe to use from many threads.
 
@@ -274,14 +278,32 @@ class Airalo:
         if signed := payload or form:
             headers["airalo-signature"] = wire.signature(self._client_secret, signed)
         request = self._client.build_request(
-            method, path, params=params, json=payload, data=form, headers=headers, timeout=left
+            method,
+            path,
+            params=params,
+            json=payload,
+            data=form,
+            headers=headers,
+            timeout=left,
+            extensions={"trace": self._nothing_sent_after(until)},
         )
         try:
             return self._exchange(request, until)
+        except _TooLate:
+            return _Lost("the deadline had passed before the call", sent=False)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol) as error:
             return _Lost(f"could not connect: {type(error).__name__}", sent=False)
         except httpx.HTTPError as error:
             return _Lost(f"no answer: {type(error).__name__}", sent=True)
+
+    def _nothing_sent_after(self, until: float) -> Callable[[str, object], None]:
+        """Stops a call that was given up while it looked a name up or connected: ``absent_after`` counts on that."""
+
+        def look_at_the_clock(event: str, info: object) -> None:
+            if event == "http11.send_request_headers.started" and self._monotonic() > until:
+                raise _TooLate
+
+        return look_at_the_clock
 
     def _exchange(self, request: httpx.Request, until: float) -> wire.Answer | _Lost:
         content = bytearray()
