@@ -17,7 +17,8 @@ PYTEST := $(BIN)/python -m pytest -n $(JOBS)
 PO := $(wildcard src/xuka/locale/*/LC_MESSAGES/*.po)
 MO := $(PO:.po=.mo)
 
-.PHONY: setup demo test test-15 soak check bench messages lock clean
+.PHONY: setup demo test test-15 soak bench messages lock clean
+.PHONY: check check-style check-types check-layers check-translations check-migrations
 .DEFAULT_GOAL := setup
 
 setup: $(READY) $(MO)
@@ -39,14 +40,25 @@ soak: setup
 	XUKA_SEEDS=200 $(PYTEST) tests/simulation $(ARGS)
 	$(PYTEST) -m soak $(ARGS) || [ $$? = 5 ]
 
-check: setup
+# make -k check goes on after the first that fails.
+check: check-style check-types check-layers check-translations check-migrations
+
+check-style: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+check-types: setup
 	$(BIN)/pyright
+
+check-layers: setup
 	$(BIN)/lint-imports
+
+check-translations: setup
 	$(BIN)/python -m xuka.interfaces.cli.translations check
-	@# A cluster of its own: the demo's may be older than the models.
-	XUKA_VAR=var/check $(BIN)/xuka makemigrations --check --dry-run
+
+# A cluster of its own: the demo's may be older than the models.
+check-migrations: setup
+	XUKA_VAR=$(CURDIR)/var/check $(BIN)/xuka makemigrations --check --dry-run
 
 bench: setup
 	@$(BIN)/python -m benchmarks

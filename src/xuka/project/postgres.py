@@ -149,7 +149,12 @@ def _pid_in(lock: Path) -> int | None:
 
 
 def _is_server(number: int, place: Path) -> bool:
-    """Whether this process is alive and works in this data folder. A zombie and a stranger with a reused id do not."""
+    """Whether this process is alive and works in this data folder. A zombie and a stranger with a reused id do not.
+
+    Only Linux tells where a process works; elsewhere every living process that a lock file names counts.
+    """
+    if sys.platform != "linux":
+        return _is_there(number)
     try:
         return Path(f"/proc/{number}/cwd").readlink() == place.resolve()
     except OSError:
