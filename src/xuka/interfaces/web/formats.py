@@ -102,12 +102,13 @@ def volume(count: int | None) -> str:
     if count is None:
         return ""
     unit, name = (GIGABYTE, "GB") if count >= GIGABYTE else (MEGABYTE, "MB")
-    return f"{format_decimal(round(count / unit, 2), locale=locale())} {name}"
+    return f"{format_decimal(round(count / unit, 2), locale=locale())}\N{NO-BREAK SPACE}{name}"
 
 
 def speed(kbps: int) -> str:
     """1000 -> "1 Mbps", 512 -> "512 kbps"."""
-    return f"{format_decimal(kbps / 1000, locale=locale())} Mbps" if kbps >= 1000 else f"{kbps} kbps"
+    number, unit = (kbps / 1000, "Mbps") if kbps >= 1000 else (kbps, "kbps")
+    return f"{format_decimal(number, locale=locale())}\N{NO-BREAK SPACE}{unit}"
 
 
 def country(code: str) -> str:
