@@ -357,6 +357,37 @@ def test_a_sender_that_wakes_up_late_with_a_success_is_believed_once(post: Post)
     assert facts(id) == ["message.queued", "message.sent"]
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_sender_that_wakes_up_late_does_not_free_the_lease_of_the_next(post: Post) -> None:
+    id = queued()
+    post.answers = [LATER, Done("250 second")]
+    asleep, first_may_answer = threading.Event(), threading.Event()
+
+    def sleep() -> None:
+        asleep.set()
+        assert first_may_answer.wait(20)
+
+    def first_sender() -> None:
+        try:
+            messaging.send(message_id=id, now=NOW)
+        finally:
+            connection.close()
+
+    def while_the_second_is_on_the_wire() -> None:
+        first_may_answer.set()
+        first.join(20)
+        message = Message.objects.get()
+        assert (message.state, message.tries, message.lease_until) == ("sending", 2, NOW + 2 * LEASE)
+
+    post.on_wire = sleep
+    first = threading.Thread(target=first_sender)
+    first.start()
+    assert asleep.wait(20)
+    post.on_wire = while_the_second_is_on_the_wire
+    messaging.send(message_id=id, now=NOW + LEASE)
+    assert (Message.objects.get().state, Message.objects.get().reference) == ("sent", "250 second")
+
+
 # ---- secrets ------------------------------------------------------------------------------------------------------
 
 
