@@ -31,8 +31,7 @@ from xuka.kernel.money import Money
 from xuka.ledger import queries as ledger
 from xuka.lines import operations as lines
 from xuka.lines import queries as lines_queries
-from xuka.lines.models import Line
-from xuka.lines.queries import Entry, Timeline
+from xuka.lines.queries import Entry, Line, Timeline
 from xuka.lines.rules import InvalidIccid
 from xuka.metering import queries as metering
 from xuka.renewals import operations as renewals
