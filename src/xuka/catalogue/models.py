@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
@@ -38,6 +39,7 @@ class Network(models.Model):
 
     slug = models.SlugField(max_length=60, primary_key=True)
     market = models.ForeignKey(Market, models.PROTECT, related_name="+")
+    market_id: str
     name = models.CharField(max_length=80)
     mcc_mnc = ArrayField(models.CharField(max_length=7), help_text="For example 206-01 (ITU-T E.212).")
     bands = ArrayField(models.CharField(max_length=8), help_text="3GPP names: B20 (LTE), n78 (NR).")
@@ -55,7 +57,9 @@ class Plan(models.Model):
 
     slug = models.SlugField(max_length=60, primary_key=True)
     market = models.ForeignKey(Market, models.PROTECT, related_name="+")
+    market_id: str
     network = models.ForeignKey(Network, models.PROTECT, related_name="+")
+    network_id: str
     names = models.JSONField(help_text='By language: {"en": …, "zh-hans": …}.')
     seller = models.CharField(max_length=80)
     on_sale = models.BooleanField(default=True)
@@ -67,6 +71,7 @@ class Plan(models.Model):
         related_name="+",
         help_text="The version sold now.",
     )
+    current_id: UUID | None
 
     class Meta:
         indexes = [models.Index(fields=["market"], name="plan_on_sale", condition=Q(on_sale=True))]
@@ -84,6 +89,7 @@ class PlanVersion(models.Model):
     plan_id: str
     id = models.UUIDField(primary_key=True)
     plan = models.ForeignKey(Plan, models.PROTECT, related_name="+")
+    plan_id: UUID
     number = models.PositiveIntegerField()
     policy = PolicyField()
     price_minor = models.BigIntegerField(help_text="What the customer pays, tax inside, in minor units.")

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from uuid import UUID
+
 from django.db import models
 from django.db.models import F, Q
 
@@ -45,7 +47,9 @@ class Transfer(models.Model):
     cause = models.UUIDField()
     leg = models.CharField(max_length=60)
     debit = models.ForeignKey(Account, models.PROTECT, related_name="+", db_constraint=False)
+    debit_id: UUID
     credit = models.ForeignKey(Account, models.PROTECT, related_name="+", db_constraint=False)
+    credit_id: UUID
     unit = models.CharField(max_length=12)
     amount = models.BigIntegerField(help_text="Minor units, always positive.")
     at = models.DateTimeField()

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from uuid import UUID
+
 from django.contrib.postgres.constraints import ExclusionConstraint
 from django.contrib.postgres.fields import DateTimeRangeField, RangeOperators
 from django.db import models
@@ -13,13 +15,16 @@ class Line(models.Model):
     iccid = models.CharField(max_length=20, unique=True)
     msisdn = models.CharField(max_length=16, null=True, blank=True)
     market = models.ForeignKey("catalogue.Market", models.PROTECT, related_name="+")
+    market_id: str
     carrier = models.CharField(max_length=40)
     zone = models.CharField(max_length=60, help_text="IANA zone in which the card's times are shown.")
     claim_code_hash = models.CharField(max_length=128)
     owner = models.ForeignKey("accounts.User", models.PROTECT, null=True, blank=True, related_name="+")
+    owner_id: UUID | None
     plan_version = models.ForeignKey(
         "catalogue.PlanVersion", models.PROTECT, related_name="+", help_text="The plan the card was sold with."
     )
+    plan_version_id: UUID
     created_at = models.DateTimeField()
     claimed_at = models.DateTimeField(null=True, blank=True)
 
@@ -40,10 +45,12 @@ class Period(models.Model):
 
     id = models.UUIDField(primary_key=True)
     line = models.ForeignKey(Line, models.PROTECT, related_name="+")
+    line_id: UUID
     track = models.CharField(max_length=20, default="main")
     order_id = models.UUIDField()
     ordinal = models.PositiveSmallIntegerField(default=0)
     plan_version = models.ForeignKey("catalogue.PlanVersion", models.PROTECT, related_name="+")
+    plan_version_id: UUID
     span = DateTimeRangeField(null=True, help_text="[starts_at, ends_at); empty while queued.")
     funded_at = models.DateTimeField()
     anchored_at = models.CharField(max_length=32, blank=True, help_text="Local date-time, ISO 8601 without offset.")

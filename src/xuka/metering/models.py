@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from uuid import UUID
+
 from django.db import models
 
 
@@ -7,6 +9,7 @@ class Reading(models.Model):
     """What the carrier last told of a card's data. Volumes are empty where it does not tell, never zero."""
 
     line = models.OneToOneField("lines.Line", models.PROTECT, primary_key=True, related_name="+")
+    line_id: UUID
     unlimited = models.BooleanField()
     remaining_bytes = models.BigIntegerField(null=True)
     total_bytes = models.BigIntegerField(null=True)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from uuid import UUID
+
 from django.db import models
 from django.db.models import Q
 
@@ -11,8 +13,11 @@ class Quote(models.Model):
 
     id = models.UUIDField(primary_key=True)
     customer = models.ForeignKey("accounts.User", models.PROTECT, related_name="+")
+    customer_id: UUID
     line = models.ForeignKey("lines.Line", models.PROTECT, related_name="+")
+    line_id: UUID
     plan_version = models.ForeignKey("catalogue.PlanVersion", models.PROTECT, related_name="+")
+    plan_version_id: UUID
     track = models.CharField(max_length=20, default="main")
     lines = models.JSONField(help_text='Price lines that add up: [{"kind", "label", "amount_minor"}].')
     total_minor = models.BigIntegerField(help_text="Minor units, tax inside.")
@@ -42,9 +47,13 @@ class Order(models.Model):
 
     id = models.UUIDField(primary_key=True, help_text="Made by the buyer's browser: the idempotency key.")
     customer = models.ForeignKey("accounts.User", models.PROTECT, related_name="+")
+    customer_id: UUID
     line = models.ForeignKey("lines.Line", models.PROTECT, related_name="+")
+    line_id: UUID
     plan_version = models.ForeignKey("catalogue.PlanVersion", models.PROTECT, related_name="+")
+    plan_version_id: UUID
     quote = models.OneToOneField(Quote, models.PROTECT, related_name="+")
+    quote_id: UUID
     track = models.CharField(max_length=20, default="main")
     hold_id = models.UUIDField(unique=True, help_text="The ledger account that holds its money until it is earned.")
     state = models.CharField(max_length=20, choices=State.choices())
