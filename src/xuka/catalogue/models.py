@@ -89,7 +89,6 @@ class PlanVersion(models.Model):
     plan_id: str
     id = models.UUIDField(primary_key=True)
     plan = models.ForeignKey(Plan, models.PROTECT, related_name="+")
-    plan_id: UUID
     number = models.PositiveIntegerField()
     policy = PolicyField()
     price_minor = models.BigIntegerField(help_text="What the customer pays, tax inside, in minor units.")
