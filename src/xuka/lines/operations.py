@@ -147,7 +147,8 @@ def start_due_periods(*, now: datetime) -> int:
         line=OuterRef("line"), track=OuterRef("track"), voided_at__isnull=True, span__endswith__gt=now
     )
     due = Period.objects.filter(~Exists(unfinished), span__isnull=True, voided_at__isnull=True)
-    return sum(_start_queue(line_id, track, now) for line_id, track in due.values_list("line_id", "track").distinct())
+    queues = due.order_by("line_id", "track").values_list("line_id", "track").distinct()
+    return sum(_start_queue(line_id, track, now) for line_id, track in queues)
 
 
 @transaction.atomic

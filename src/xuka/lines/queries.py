@@ -82,6 +82,11 @@ def _timeline(periods: list[Period], now: datetime) -> Timeline:
     )
 
 
+def periods_of(order_id: UUID) -> list[Period]:
+    """The periods that an order brought, those that were taken back included."""
+    return list(Period.objects.filter(order_id=order_id).order_by("ordinal"))
+
+
 def booked(period: Period) -> Booked:
     """The pure form of a stored period."""
     span = Span(period.span.lower, period.span.upper) if period.span else None

@@ -49,7 +49,7 @@ class Progress:
 
 def due_orders(now: datetime, *, limit: int = 500) -> list[UUID]:
     """Orders to advance: those whose next step is due, in any state, and ended ones into whose hold money came."""
-    due = Order.objects.filter(next_step_at__lte=now).order_by("next_step_at").values_list("id", flat=True)[:limit]
+    due = Order.objects.filter(next_step_at__lte=now).order_by("next_step_at", "id").values_list("id", flat=True)[:limit]
     return [*due, *_ended_with_money()]
 
 
@@ -58,7 +58,7 @@ def _ended_with_money() -> list[UUID]:
     if not holds:
         return []
     ended = Order.objects.filter(next_step_at__isnull=True, hold_id__in=holds)
-    return list(ended.values_list("id", flat=True))
+    return list(ended.order_by("id").values_list("id", flat=True))
 
 
 def waiting_orders(customer: UUID) -> list[UUID]:

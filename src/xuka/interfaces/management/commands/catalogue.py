@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,15 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         with tqdm(unit="entry", leave=False, disable=None) as bar:
             try:
-                loaded = catalogue.load(options["path"], who="seller", now=clock.now(), progress=bar.update)
+                loaded = catalogue.load(options["path"], who="seller", now=clock.now(), progress=_on(bar))
             except (catalogue.BadFile, OSError) as error:
                 raise CommandError(str(error)) from error
         self.stdout.write(str(loaded))
+
+
+def _on(bar: tqdm) -> Callable[[int, int], None]:
+    def show(done: int, total: int) -> None:
+        bar.total = total
+        bar.update(done - bar.n)
+
+    return show

@@ -1,0 +1,565 @@
+"""A whole shop in one process: seeded, killed, doubled, interleaved, its clock pushed – and the world outside in a box.
+
+Everything that can differ between two runs comes from one ``Random(seed)``: the same seed does the same, exactly.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from random import Random
+from typing import Any
+from uuid import UUID
+
+import httpx
+import pytest
+from django.core.management import call_command
+from django.db import connection
+
+from sandbox.carrier.app import application
+from sandbox.carrier.world import World
+from sandbox.transport import InProcess
+from xuka.accounts import operations as accounts
+from xuka.activation import operations as activation
+from xuka.activation import queries as activation_queries
+from xuka.activation.rules import key_of, words_of
+from xuka.catalogue import operations as catalogue
+from xuka.catalogue import queries as catalogue_queries
+from xuka.interfaces import clock
+from xuka.interfaces.jobs import tasks
+from xuka.journal import queries as journal
+from xuka.kernel import ids
+from xuka.kernel.money import Money
+from xuka.ledger import operations as ledger
+from xuka.ledger import queries as ledger_queries
+from xuka.lines import operations as lines
+from xuka.lines import queries as lines_queries
+from xuka.renewals import operations as renewals
+from xuka.renewals import queries as renewals_queries
+from xuka.renewals.models import Order
+from xuka.renewals.rules import OPEN_STATES, State
+
+BEGIN = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
+DATA = Path(__file__).resolve().parents[2] / "data"
+TOP_UPS = "/v2/orders/topups"
+LISTED = "/v2/orders"
+
+# Half of all calls about an order go wrong, in every way the stand-in knows but one: a carrier that by itself acts
+# twice on one call and answers well cannot be seen by looking for what is unknown.
+FAULTS = [
+    ("submit_topup", "timeout_before", 0.09),
+    ("submit_topup", "timeout_after", 0.12),
+    ("submit_topup", "error_before", 0.06),
+    ("submit_topup", "error_after", 0.07),
+    ("submit_topup", "drop_after", 0.07),
+    ("submit_topup", "garbage_after", 0.05),
+    ("submit_topup", "unexpected_after", 0.05),
+    ("submit_topup", "maintenance", 0.05),
+    ("submit_topup", "out_of_stock", 0.05),
+    ("submit_topup", "rate_limited", 0.04),
+    ("submit_topup", "recycled", 0.03),
+    ("submit_topup", "topup_disabled", 0.03),
+    ("submit_topup", "insufficient_credit", 0.03),
+    ("order_list", "timeout_before", 0.15),
+    ("order_list", "error_before", 0.15),
+    ("order_list", "garbage_before", 0.15),
+    ("order_list", "rate_limited", 0.1),
+    ("topups", "timeout_before", 0.2),
+    ("balance", "error_before", 0.2),
+]
+DARK = [("order_list", "timeout_before", 1.0), ("submit_topup", "timeout_after", 0.7)]
+
+
+class Killed(BaseException):
+    """The process died here."""
+
+
+class Shop:
+    """One seller, its customers, its workers and its carrier, driven by chance."""
+
+    def __init__(self, seed: int, patch: pytest.MonkeyPatch) -> None:
+        call_command("flush", verbosity=0, interactive=False)
+        self.random = Random(seed)
+        self.now = BEGIN
+        self.trace: list[str] = []
+        self.faults_seen: list[str] = []
+        self.world = World(now=lambda: self.now, seed=seed, balance=100_000_00, limited=False)
+        self.transport = Watched(self)
+        self.patch = patch
+        self._patch_edges()
+        self._statements_to_live: int | None = None
+        self.kill_at: str | None = None
+        self.is_dead = self.is_open = False
+        logging.getLogger("xuka").setLevel(logging.CRITICAL)
+        self._open_shop()
+
+    # -- what the shop stands on -----------------------------------------------------------------------------
+
+    def _patch_edges(self) -> None:
+        from django.conf import settings
+
+        carriers = {
+            "airalo": {
+                "connector": "xuka.connectors.carriers.airalo.connector.Airalo",
+                "base_url": "http://carrier.test",
+                "client_id": "sandbox",
+                "client_secret": "sandbox-secret",
+                "transport": self.transport,
+                "monotonic": lambda: (self.now - BEGIN).total_seconds(),
+            }
+        }
+        self.patch.setattr(settings, "CARRIERS", carriers)
+        activation.carrier.cache_clear()
+        self.patch.setattr(ids, "new", lambda: UUID(int=self.random.getrandbits(128), version=4))
+        self.patch.setattr(clock, "now", lambda: self.now)
+        self._post = ledger.post
+        self.patch.setattr(ledger, "post", self._posted_twice)
+        self.refund_keys: dict[UUID, set[UUID]] = defaultdict(set)
+
+    def _posted_twice(self, *legs: Any, now: datetime) -> int:
+        """Now and then a posting is repeated, as by a caller who did not hear that it was done."""
+        for leg in legs:
+            if leg.leg.startswith("refund"):
+                self.refund_keys[leg.cause].add(leg.id)
+        posted = self._post(*legs, now=now)
+        if self.random.random() < 0.2:
+            self._post(*legs, now=now)
+        if self.is_open and self.random.random() < 0.05:
+            self.die()
+        return posted
+
+    def _open_shop(self) -> None:
+        catalogue.load(DATA, who="seller", now=self.now)
+        self.staff = accounts.register_user(
+            email="staff@shop.example", language="en", now=self.now, id=UUID(int=1)
+        ).id
+        self.lines: list[tuple[UUID, UUID, str]] = []
+        for number in range(8):
+            market = "BE" if number % 2 else "JP"
+            plans = catalogue_queries.plans_on_sale(market)
+            plan = plans[number // 2 % len(plans)]
+            customer = accounts.register_user(
+                email=f"c{number}@shop.example", language="en", now=self.now, id=UUID(int=100 + number)
+            ).id
+            iccid = _iccid(number)
+            line = lines.add_to_stock(
+                iccid=iccid, carrier="airalo", claim_code="CODE", plan_version=plan, who="seller", now=self.now
+            )
+            lines.claim(customer=customer, iccid=iccid, code="CODE", now=self.now)
+            self.world.seed_card(iccid=iccid, package=plan.package, expires_at=self.now + timedelta(days=1))
+            self.lines.append((line.id, customer, market))
+            self._credit(customer, market, 100_000)
+        self.world.faults.set([_fault(*one) for one in FAULTS])
+
+    def _credit(self, customer: UUID, market: str, minor: int) -> None:
+        currency = "EUR" if market == "BE" else "JPY"
+        ledger.credit_wallet(
+            customer=customer, money=Money(minor, currency), staff=self.staff, why="a gift", id=ids.new(), now=self.now
+        )
+
+    # -- what happens in it ------------------------------------------------------------------------------------
+
+    def run(self, renewals_wanted: int) -> None:
+        """Chance, until so many renewals were bought; then time passes until nothing is due any more."""
+        self.is_open = True
+        while len(self.orders()) < renewals_wanted:
+            self.do(self._one_event())
+            self._check_as_it_goes()
+        self.settle()
+
+    def settle(self) -> None:
+        """Whatever is left ends by itself, or a person decides: the world fails on for a while, then it heals.
+
+        The last days pass quickly: an order whose money went back is watched for 30 days.
+        """
+        for turn in range(120):
+            if turn == 20:
+                self.world.faults.set([])
+            self.now += self.random.choice([timedelta(minutes=1), timedelta(minutes=15), timedelta(hours=2)])
+            if turn > 60:
+                self.now += timedelta(days=1)
+            self.do(self.sweep)
+            self.do(self.work_off_jobs)
+            self._check_as_it_goes()
+            if turn > 25:
+                self.do(self.somebody_decides)
+                if not self.unfinished():
+                    return
+
+    def _one_event(self) -> Callable[[], None]:
+        events = {
+            self.buy: 30,
+            self.work_off_jobs: 40,
+            self.sweep: 20,
+            self.time_passes: 25,
+            self.somebody_cancels: 3,
+            self.money_comes_from_elsewhere: 6,
+            self.a_wallet_runs_dry: 5,
+            self.a_wallet_is_filled: 4,
+            self.somebody_decides: 3,
+            self.the_carrier_goes_dark: 2,
+            self.the_carrier_is_itself_again: 2,
+        }
+        return self.random.choices(list(events), weights=list(events.values()))[0]
+
+    def do(self, event: Callable[[], None]) -> None:
+        """Do one thing; a tenth of the time the process is killed in the midst of it."""
+        self.note(event.__name__)
+        if self.random.random() < 0.1:
+            if self.random.random() < 0.7:
+                self._statements_to_live = self.random.randrange(1, 60)
+            else:
+                self.kill_at = self.random.choice(["before", "after"])
+        try:
+            with connection.execute_wrapper(self._maybe_die), self._dying_commits():
+                event()
+        except BaseException:
+            if not self.is_dead:
+                raise
+            self.note("killed")
+            self.transport.told.clear()
+            _forget_connection()
+        else:
+            self.transport.remember()
+        finally:
+            self._statements_to_live = self.kill_at = None
+            self.is_dead = False
+
+    def die(self) -> None:
+        """The end of the process: its connection drops, and nothing after this line is done."""
+        self.is_dead = True
+        if connection.connection is not None:
+            connection.connection.close()
+        raise Killed
+
+    def _maybe_die(self, execute: Callable, sql: str, params: Any, many: bool, context: dict) -> Any:
+        if self._dies():
+            self.die()
+        result = execute(sql, params, many, context)
+        if self._dies():
+            self.die()
+        return result
+
+    def _dies(self) -> bool:
+        if self._statements_to_live is None or self.is_dead:
+            return False
+        self._statements_to_live -= 1
+        return self._statements_to_live <= 0
+
+    @contextmanager
+    def _dying_commits(self) -> Iterator[None]:
+        """A process can die right before its commit, and right after it without hearing of it."""
+        commit = connection.commit
+
+        def dying() -> None:
+            if self._dies():
+                self.die()
+            commit()
+            if self._dies():
+                self.die()
+
+        connection.commit = dying  # type: ignore[method-assign]
+        try:
+            yield
+        finally:
+            connection.commit = commit  # type: ignore[method-assign]
+
+    def buy(self) -> None:
+        line_id, customer, market = self.random.choice(self.lines)
+        versions = catalogue_queries.plans_on_sale(market)
+        version = self.random.choice(versions)
+        try:
+            quote = renewals.quote(line_id=line_id, plan_version_id=version.id, customer=customer, now=self.now)
+        except renewals.CannotRenew:
+            self.now += timedelta(days=30)
+            return
+        order_id = ids.new()
+        for _ in range(self.random.choice([1, 1, 2, 3])):
+            self._place(self.random.choice([order_id, order_id, ids.new()]), quote.id, customer)
+
+    def _place(self, order_id: UUID, quote_id: UUID, customer: UUID) -> None:
+        try:
+            order = renewals.place(order_id=order_id, quote_id=quote_id, customer=customer, now=self.now)
+            self.note(f"placed {order.id} {order.state}")
+        except (renewals.QuoteChanged, renewals.QuoteExpired, renewals.PaymentNotOffered) as error:
+            self.note(type(error).__name__)
+
+    def work_off_jobs(self) -> None:
+        for job_id, name, subject in _jobs(limit=6):
+            is_lost = self.random.random() < 0.15
+            if not is_lost and name in {"advance_order", "advance_waiting_orders"}:
+                getattr(tasks, name)(subject)
+            with connection.cursor() as cursor:
+                cursor.execute("delete from procrastinate_jobs where id = %s", [job_id])
+
+    def sweep(self) -> None:
+        for order_id in renewals_queries.due_orders(self.now):
+            tasks.advance_order(str(order_id))
+            if self.random.random() < 0.2:
+                tasks.advance_order(str(order_id))
+        lines.start_due_periods(now=self.now)
+
+    def time_passes(self) -> None:
+        self.now += self.random.choice(
+            [timedelta(seconds=1), timedelta(seconds=25), timedelta(minutes=1), timedelta(minutes=3)] * 4
+            + [timedelta(minutes=40), timedelta(days=3)]
+        )
+
+    def somebody_cancels(self) -> None:
+        open_orders = [order for order in self.orders() if order.state in OPEN_STATES]
+        if not open_orders:
+            return
+        order = self.random.choice(open_orders)
+        try:
+            renewals.cancel(order_id=order.id, customer=order.customer_id, now=self.now)
+        except renewals.CannotDecide:
+            self.note("too late to cancel")
+
+    def money_comes_from_elsewhere(self) -> None:
+        """As a payment would: into the hold, too little, too much, or too late; nobody is told."""
+        orders = self.orders()
+        if not orders:
+            return
+        waiting = [order for order in orders if order.state == State.AWAITING_FUNDS]
+        order = self.random.choice(waiting or orders)
+        cause = ids.new()
+        money = ledger.Leg(
+            cause, "paid", ledger.house("clearing", order.currency), order.hold_id, order.currency,
+            self.random.choice([1, order.total_minor - 1, order.total_minor]),
+        )  # fmt: skip
+        self._post(money, now=self.now)
+
+    def a_wallet_runs_dry(self) -> None:
+        _, customer, market = self.random.choice(self.lines)
+        currency = "EUR" if market == "BE" else "JPY"
+        held = ledger_queries.wallet_balance(customer=customer, currency=currency)
+        if held.minor > 100:
+            out = ledger.Leg(
+                ids.new(), "taken back", ledger.wallet(customer=customer, currency=currency),
+                ledger.house("staff_credit", currency), currency, held.minor - 100,
+            )  # fmt: skip
+            self._post(out, now=self.now)
+
+    def a_wallet_is_filled(self) -> None:
+        _, customer, market = self.random.choice(self.lines)
+        self._credit(customer, market, 50_000)
+
+    def somebody_decides(self) -> None:
+        """A person looks at the carrier's own page and does the right thing, or plays safe and refunds."""
+        for order in self.orders():
+            if order.state != State.NEEDS_A_PERSON:
+                continue
+            there = self.truth(order.id)
+            exit = self.random.choice(["adopt", "refund"] if there else ["retry", "refund", "close"])
+            try:
+                renewals.decide(
+                    order_id=order.id, exit=exit, staff=self.staff, why="looked at the carrier's page",
+                    reference=str(there[0].id) if there else "", now=self.now,
+                )  # fmt: skip
+                self.note(f"decided {exit}")
+            except renewals.CannotDecide as error:
+                self.note(error.code)
+
+    def the_carrier_goes_dark(self) -> None:
+        self.world.faults.set([_fault(*one) for one in DARK])
+
+    def the_carrier_is_itself_again(self) -> None:
+        self.world.faults.set([_fault(*one) for one in FAULTS])
+
+    # -- looking at it -----------------------------------------------------------------------------------------
+
+    def note(self, text: str) -> None:
+        self.trace.append(f"{self.now.isoformat()} {text}")
+
+    def orders(self) -> list[Any]:
+        return list(Order.objects.order_by("placed_at", "id"))
+
+    def unfinished(self) -> bool:
+        return Order.objects.filter(next_step_at__isnull=False).exists() or bool(renewals_queries.due_orders(self.now))
+
+    def truth(self, order_id: UUID) -> list[Any]:
+        """What the carrier really did for this order."""
+        return self.world.truth(words_of(key_of(cause=order_id, ordinal=0)))
+
+    def fingerprint(self) -> str:
+        """The same for the same seed."""
+        ends = [(str(order.id), order.state, order.reason) for order in self.orders()]
+        return hashlib.sha256(json.dumps([self.trace, ends]).encode()).hexdigest()
+
+    def _check_as_it_goes(self) -> None:
+        paid = [order for order in self.orders() if order.state in {State.FUNDED, State.ACTIVATING}]
+        held = ledger_queries.balances(order.hold_id for order in paid)
+        for order in paid:
+            if held[order.hold_id] < order.total_minor:
+                self.wrong("paid too little", order.id)
+
+    def wrong(self, what: str, order_id: object) -> None:
+        self.faults_seen.append(f"{what}: {order_id}")
+
+    def violations(self) -> set[str]:
+        """What must never be, each as a sentence without its order."""
+        for order in self.orders():
+            self._check_order(order)
+        for fault in ledger_queries.check_books():
+            self.wrong("the books are wrong", fault)
+        return {fault.split(":")[0] for fault in self.faults_seen}
+
+    def _check_order(self, order: Any) -> None:
+        done = self.truth(order.id)
+        facts = Counter(fact.what for fact in journal.facts_about(order.id))
+        losses = facts["activation.carrier_loss"] + facts["activation.duplicate"]
+        periods = lines_queries.periods_of(order.id)
+        earned = sum(t.amount for t in ledger_queries.transfers_of(order.id) if t.leg in {"revenue", "tax"})
+        is_active = order.state == State.ACTIVE
+        if order.next_step_at is not None:
+            self.wrong("it never ended", order.id)
+        if order.state in OPEN_STATES:
+            self.wrong("it is still open", order.id)
+        if ledger_queries.balance(order.hold_id):
+            self.wrong("money is still held", order.id)
+        if len(done) - losses > 1:
+            self.wrong("activated twice", order.id)
+        if is_active and len(done) - losses < 1:
+            self.wrong("active, but not at the carrier", order.id)
+        if not is_active and len(done) - losses > 0:
+            self.wrong("paid back, but active at the carrier", order.id)
+        if len(periods) != is_active:
+            self.wrong("the periods do not fit", order.id)
+        if earned != (order.total_minor if is_active else 0):
+            self.wrong("earned what was not sold", order.id)
+        if len(self.refund_keys[order.id]) > 1:
+            self.wrong("refunded under a second key", order.id)
+        if facts["order.needs_a_person"] and self.transport.revealed_before(order.id):
+            self.wrong("a person was asked though the carrier had told", order.id)
+
+
+class Watched(InProcess):
+    """The wire, with a witness: what was asked under which key, what was on the wire at once, what was told."""
+
+    def __init__(self, shop: Shop) -> None:
+        super().__init__(application(shop.world), on_wire=self._meanwhile)
+        self.shop = shop
+        self.on_the_wire: Counter[str] = Counter()
+        self.unsure: set[str] = set()
+        self.told: list[tuple[str, datetime]] = []
+        self.revealed: dict[str, datetime] = {}
+        self._calls = 0
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        key = _key_in(request)
+        is_ask = request.url.path == TOP_UPS
+        if is_ask:
+            self._witness_ask(key)
+        self.on_the_wire[key] += is_ask
+        self._calls = 0
+        try:
+            response = super().handle_request(request)
+            if is_ask and not _is_sure(response):
+                self.unsure.add(key)
+        except BaseException:
+            if is_ask:
+                self.unsure.add(key)
+            raise
+        finally:
+            self.on_the_wire[key] -= is_ask
+        if request.url.path == LISTED:
+            self._witness_look(key, response)
+        return response
+
+    def _witness_ask(self, key: str) -> None:
+        if self.on_the_wire[key]:
+            self.shop.wrong("two calls on the wire at once", key)
+        if key in self.unsure:
+            self.shop.wrong("asked again without looking", key)
+        written = [a for order in self.shop.orders() if words_of(key_of(cause=order.id, ordinal=0)) == key
+                   for a in activation_queries.attempts_of(order.id)]  # fmt: skip
+        if not any(a.state == "intended" for a in written):
+            self.shop.wrong("asked with nothing written down", key)
+
+    def _witness_look(self, key: str, response: httpx.Response) -> None:
+        try:
+            rows = response.json()["data"] if response.status_code == 200 else None
+        except (ValueError, KeyError):
+            rows = None
+        if rows is None:
+            return
+        self.unsure.discard(key)
+        if rows:
+            self.told.append((key, self.shop.now))
+
+    def remember(self) -> None:
+        """What the carrier told to a process that lived to write it down."""
+        for key, at in self.told:
+            self.revealed.setdefault(key, at)
+        self.told.clear()
+
+    def revealed_before(self, order_id: UUID) -> bool:
+        """Whether the carrier had told of this order's activation before a person was asked."""
+        told = self.revealed.get(words_of(key_of(cause=order_id, ordinal=0)))
+        asked = min(f.at for f in journal.facts_about(order_id) if f.what == "order.needs_a_person")
+        return told is not None and told < asked
+
+    def _meanwhile(self) -> None:
+        """While the call is on the wire: another worker meets the same orders, time passes, or the process dies."""
+        self._calls += 1
+        shop = self.shop
+        if shop.kill_at == ("before" if self._calls == 1 else "after"):
+            shop.die()
+        if shop.random.random() < 0.3:
+            kept, shop._statements_to_live = shop._statements_to_live, None
+            for order in shop.random.sample(open_ := [o for o in shop.orders() if o.state in OPEN_STATES],
+                                            k=min(2, len(open_))):  # fmt: skip
+                renewals.advance(order_id=order.id, now=shop.now)
+            shop._statements_to_live = kept
+        if shop.random.random() < 0.1:
+            shop.now += timedelta(seconds=shop.random.randrange(1, 20))
+
+
+def _forget_connection() -> None:
+    """The next process begins with a connection of its own."""
+    connection.in_atomic_block = False
+    connection.needs_rollback = False
+    connection.savepoint_ids = []
+    connection.atomic_blocks = []
+    connection.run_on_commit = []
+    connection.close()
+
+
+def _is_sure(response: httpx.Response) -> bool:
+    """Whether the answer to an ask tells for certain what happened."""
+    try:
+        body = response.json()
+    except ValueError:
+        return False
+    return response.status_code < 500 and body.get("code") != 53
+
+
+def _key_in(request: httpx.Request) -> str:
+    if request.url.path == TOP_UPS:
+        return json.loads(request.read())["description"]
+    return request.url.params.get("filter[description]", "")
+
+
+def _fault(endpoint: str, kind: str, probability: float) -> dict[str, Any]:
+    return {"endpoint": endpoint, "kind": kind, "probability": probability, "times": None}
+
+
+def _jobs(limit: int) -> list[tuple[int, str, str]]:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "select id, task_name, args->>'subject' from procrastinate_jobs order by id limit %s", [limit]
+        )
+        return cursor.fetchall()
+
+
+def _iccid(number: int) -> str:
+    from stdnum import luhn
+
+    digits = f"893200000000000{number:03d}"
+    return digits + luhn.calc_check_digit(digits)

@@ -1,0 +1,172 @@
+"""Renewals under faults, kills, doubled calls, interleaved workers and a jumping clock.
+
+A failing seed replays exactly: ``XUKA_SEED=17 make replay``. ``XUKA_SEEDS`` is how many seeds are run.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from tests.simulation.shop import Shop
+from xuka.activation import operations as activation
+from xuka.kernel import ids
+from xuka.kernel.outcome import Refused, Unknown
+from xuka.ledger import rules as ledger_rules
+from xuka.renewals import operations as renewals
+from xuka.renewals import queries as renewals_queries
+from xuka.renewals import rules
+from xuka.renewals.rules import Next, Situation, Step
+
+RENEWALS = 50
+SEEDS = [int(os.environ["XUKA_SEED"])] if "XUKA_SEED" in os.environ else range(int(os.environ.get("XUKA_SEEDS", "20")))
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_every_renewal_ends_right_whatever_fails(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop = Shop(seed, monkeypatch)
+    shop.run(RENEWALS)
+    assert shop.violations() == set(), shop.faults_seen
+    assert len(shop.orders()) >= RENEWALS
+    assert sum(shop.world.faults.happened.values()) > RENEWALS
+
+
+def test_the_same_seed_does_the_same_exactly(monkeypatch: pytest.MonkeyPatch) -> None:
+    prints = []
+    for _ in range(2):
+        with monkeypatch.context() as patch:
+            shop = Shop(7, patch)
+            shop.run(10)
+            prints.append(shop.fingerprint())
+    assert prints[0] == prints[1]
+
+
+def test_the_simulation_sees_every_ending(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A simulation in which nothing goes wrong, or everything, would prove nothing."""
+    seen = set()
+    for seed in range(1000, 1006):
+        with monkeypatch.context() as patch:
+            shop = Shop(seed, patch)
+            shop.run(25)
+            seen |= {order.state for order in shop.orders()}
+            seen |= {line.split(" ", 1)[1] for line in shop.trace if "decided" in line}
+    assert {"active", "refunded", "expired", "cancelled"} <= seen
+    assert any(one.startswith("decided") for one in seen)
+
+
+# -- planted mistakes: each must be found, and for its own reason ----------------------------------------------------
+
+
+def _timeout_taken_for_refusal(patch: pytest.MonkeyPatch) -> None:
+    settle_ask = activation._settle_ask
+    patch.setattr(
+        activation,
+        "_settle_ask",
+        lambda attempt, outcome, now: settle_ask(
+            attempt, Refused("timed_out") if isinstance(outcome, Unknown) else outcome, now
+        ),
+    )
+
+
+def _decided(patch: pytest.MonkeyPatch, change: Callable[[datetime, Situation, Next], Next]) -> None:
+    next_step = rules.next_step
+    patch.setattr(rules, "next_step", lambda now, facts: change(now, facts, next_step(now, facts)))
+
+
+def _no_look_before_asking_again(patch: pytest.MonkeyPatch) -> None:
+    def change(now: datetime, facts: Situation, right: Next) -> Next:
+        return Next(Step.ASK) if right.step == Step.LOOK and facts.state == rules.State.ACTIVATING else right
+
+    _decided(patch, change)
+
+
+def _no_lease(patch: pytest.MonkeyPatch) -> None:
+    next_step = rules.next_step
+
+    def without_lease(now: datetime, facts: Situation) -> Next:
+        asked = facts.asked
+        if asked is not None and asked.state == "intended" and asked.lease_until and now < asked.lease_until:
+            facts = replace(facts, asked=None)
+        return next_step(now, facts)
+
+    patch.setattr(rules, "next_step", without_lease)
+
+
+def _random_transfer_id(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(ledger_rules.Leg, "id", property(lambda leg: ids.new()))
+
+
+def _amount_not_checked(patch: pytest.MonkeyPatch) -> None:
+    def change(now: datetime, facts: Situation, right: Next) -> Next:
+        unpaid = facts.state == rules.State.AWAITING_FUNDS
+        return Next(Step.FUND) if unpaid and facts.hold_minor > 0 else right
+
+    _decided(patch, change)
+
+
+def _intention_written_after_the_call(patch: pytest.MonkeyPatch) -> None:
+    intend = activation.intend
+
+    def too_late(**asked: Any) -> activation.Call:
+        them = activation.carrier(asked["carrier_name"])
+        key = activation.key_of(cause=asked["cause"], ordinal=asked["ordinal"])
+        outcome = them.renew(key=activation.words_of(key), iccid=asked["iccid"], package=asked["package"])
+        return replace(intend(**asked), ask=lambda: outcome)
+
+    patch.setattr(activation, "intend", too_late)
+
+
+def _sweeper_skips_expired(patch: pytest.MonkeyPatch) -> None:
+    due_orders = renewals_queries.due_orders
+
+    def lazy(now: datetime) -> list[Any]:
+        return [id for id in due_orders(now) if renewals_queries.order(id).state != "expired"]
+
+    patch.setattr(renewals_queries, "due_orders", lazy)
+
+
+def _refund_retried_under_a_new_key(patch: pytest.MonkeyPatch) -> None:
+    leg = renewals.Leg
+
+    def fresh(cause: Any, name: str, *rest: Any) -> ledger_rules.Leg:
+        return leg(cause, f"refund:{ids.new()}" if name == "refund" else name, *rest)
+
+    patch.setattr(renewals, "Leg", fresh)
+
+
+@pytest.mark.parametrize(
+    ("mistake", "reason"),
+    [
+        (_timeout_taken_for_refusal, "paid back, but active at the carrier"),
+        (_no_look_before_asking_again, "asked again without looking"),
+        (_no_lease, "two calls on the wire at once"),
+        (_random_transfer_id, "the books are wrong"),
+        (_amount_not_checked, "paid too little"),
+        (_intention_written_after_the_call, "asked with nothing written down"),
+        (_sweeper_skips_expired, "money is still held"),
+        (_refund_retried_under_a_new_key, "refunded under a second key"),
+    ],
+)
+def test_a_planted_mistake_is_found_for_its_own_reason(
+    mistake: Callable[[pytest.MonkeyPatch], None], reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: set[str] = set()
+    for seed in range(6):
+        with monkeypatch.context() as patch:
+            shop = Shop(seed, patch)
+            mistake(patch)
+            try:
+                shop.run(25)
+            except Exception as broken:  # some mistakes break the shop itself; what was seen until then counts
+                shop.note(repr(broken))
+            found |= shop.violations()
+        if reason in found:
+            return
+    pytest.fail(f"not found for its own reason; found: {found}")
