@@ -23,6 +23,8 @@ from xuka.kernel.money import Money, decimals, from_major
 # No letters or digits that are taken for one another when read from a card.
 _CODE_LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 
+_BROKEN = "This form is damaged. Go back and open it again."
+
 
 class Reason(forms.Form):
     """Anything done by hand says why."""
@@ -52,7 +54,7 @@ class Adoption(Reason):
 class Credit(Reason):
     """Money from the seller for a customer's wallet."""
 
-    id = forms.UUIDField(widget=forms.HiddenInput)
+    id = forms.UUIDField(widget=forms.HiddenInput, error_messages=dict.fromkeys(("required", "invalid"), _BROKEN))
     amount = forms.DecimalField(
         label="Amount",
         min_value=Decimal("0.001"),

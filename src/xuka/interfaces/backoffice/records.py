@@ -83,15 +83,13 @@ class Facts(Reading):
 
     list_display = ("told_at", "what", "told_subject", "told_who", "why", "told_changes")
     list_display_links = ("told_at",)
+    list_filter = (AboutFilter, reading.since("at", "when"))
     ordering = ("-at", "-id")
     search_fields = ("subject__startswith", "what__startswith", "who__startswith", "why__icontains")
     search_help_text = "The id it is about, what (order.active), who (staff:…, carrier:airalo, clock), or why"
     fields = ("id", "told_at", "what", "told_subject", "told_who", "why", "before", "after")
 
     told_at = reading.at("at", "when")
-
-    def get_list_filter(self, request: HttpRequest) -> list[Any]:
-        return [AboutFilter, ("at", reading.Day)]
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> Any:
         return _FactList
