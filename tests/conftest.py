@@ -51,6 +51,14 @@ def pytest_configure() -> None:
     assert settings.DATABASES
 
 
+def pytest_report_header() -> str:
+    """Which server this run proves something about."""
+    import psycopg
+
+    with psycopg.connect(os.environ["DATABASE_URL"]) as connection:
+        return f"PostgreSQL: {connection.info.parameter_status('server_version')}"
+
+
 def pytest_unconfigure() -> None:
     """The server and its folder go with the run."""
     _run.close()
