@@ -252,11 +252,14 @@ def _one_at_a_time(place: Path) -> Iterator[None]:
         yield
 
 
-def _dies_with(parent: int) -> Callable[[], None]:
-    """What the child does between fork and exec: ask for SIGINT, PostgreSQL's "stop cleanly now", when we are gone."""
+def dies_with(parent: int, end: signal.Signals = signal.SIGINT) -> Callable[[], None]:
+    """What a child does between fork and exec to be sent ``end`` when the parent is gone, however that ended.
+
+    SIGINT is PostgreSQL's "stop cleanly now".
+    """
 
     def prepare() -> None:
-        _libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGINT))
+        _libc.prctl(_PR_SET_PDEATHSIG, int(end))
         if os.getppid() != parent:
             os._exit(1)
 
@@ -328,7 +331,7 @@ def _spawn(
             stdout=out,
             stderr=out,
             start_new_session=True,
-            preexec_fn=_dies_with(os.getpid()) if sys.platform == "linux" else None,
+            preexec_fn=dies_with(os.getpid()) if sys.platform == "linux" else None,
             **_as(account),
         )
 

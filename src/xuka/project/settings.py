@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from datetime import timedelta
 from pathlib import Path
 
 from psycopg.conninfo import conninfo_to_dict
@@ -151,7 +152,7 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 # E-mail is unique whatever its capitals: a functional constraint, which this check does not see.
 SILENCED_SYSTEM_CHECKS = ["auth.W004"]
-LOGIN_URL = "account_login"
+LOGIN_URL = "account_request_login_code"
 LOGIN_REDIRECT_URL = "/"
 ACCOUNT_ADAPTER = "xuka.interfaces.web.adapter.AccountAdapter"
 ACCOUNT_LOGIN_METHODS = {"email"}
@@ -259,6 +260,7 @@ CARRIERS = {
         "base_url": os.environ.get("XUKA_AIRALO_URL", "https://partners-api.airalo.com"),
         "client_id": os.environ.get("XUKA_AIRALO_CLIENT_ID", ""),
         "client_secret": os.environ.get("XUKA_AIRALO_CLIENT_SECRET", ""),
+        "call_deadline": timedelta(seconds=float(os.environ.get("XUKA_AIRALO_DEADLINE_SECONDS", "20"))),
     },
 }
 CHANNELS = {

@@ -1,0 +1,107 @@
+"""The demo's customers, their wallets and their cards, here and at the stand-in carrier."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import httpx
+
+from xuka.accounts import operations as accounts
+from xuka.catalogue import queries as catalogue
+from xuka.catalogue.models import PlanVersion
+from xuka.interfaces import clock
+from xuka.interfaces.web.demo import PEOPLE
+from xuka.kernel import ids
+from xuka.kernel.money import Money
+from xuka.ledger import operations as ledger
+from xuka.lines import operations as lines
+
+DEMO = UUID("9f1d1b5e-0f43-4c58-9a43-7d0d6a6d9c10")
+
+
+@dataclass(frozen=True, slots=True)
+class Guest:
+    """Someone with a card; ``began`` is how long ago its running period did."""
+
+    key: str
+    language: str
+    zone: str
+    wallet: Money
+    iccid: str
+    plan: str
+    began: timedelta
+
+
+GUESTS = (
+    Guest("xiaoyu", "zh-hans", "Europe/Brussels", Money(10_000, "EUR"), "8932020000000000127", "be-week-3gb-day",
+          timedelta(days=5)),
+    Guest("sato", "en", "Asia/Tokyo", Money(15_000, "JPY"), "8981100000000000234", "jp-month-50gb", timedelta(days=21)),
+    Guest("emma", "en", "Europe/Brussels", Money(5_000, "EUR"), "8932020000000000341", "be-week-3gb-day",
+          timedelta(days=8)),
+)  # fmt: skip
+
+# Waits for whoever registers in the demo and wants to add a card.
+SPARE_ICCID, SPARE_CODE, SPARE_PLAN = "8981100000000000457", "XUKA-2026-CARD", "jp-week-3gb-day"
+
+
+def settle_in(*, carrier_url: str) -> None:
+    """Make people, wallets and cards that are missing. Calling it again changes nothing.
+
+    Args:
+        carrier_url: the stand-in carrier, which must know the same cards.
+    """
+    now = clock.now()
+    people = {person.key: person for person in PEOPLE}
+    staff = accounts.register_user(
+        id=ids.derived(DEMO, "staff"), email=people["staff"].email, name=people["staff"].name, language="en",
+        is_staff=True, is_superuser=True, now=now,
+    )  # fmt: skip
+    with httpx.Client(base_url=carrier_url, timeout=10, trust_env=False) as carrier:
+        known = {sim["iccid"] for sim in carrier.get("/control/sims").raise_for_status().json()["sims"]}
+        for guest in GUESTS:
+            person = people[guest.key]
+            user = accounts.register_user(
+                id=ids.derived(DEMO, guest.key), email=person.email, name=person.name, language=guest.language,
+                time_zone=guest.zone, now=now,
+            )  # fmt: skip
+            ledger.credit_wallet(
+                customer=user.id, money=guest.wallet, staff=staff.id, why="A gift to try the demo with",
+                id=ids.derived(user.id, "welcome"), now=now,
+            )  # fmt: skip
+            ends_at = _card(guest, user.id, now)
+            if guest.iccid not in known:
+                _at_the_carrier(carrier, guest.iccid, _plan(guest.plan), ends_at)
+        spare = _plan(SPARE_PLAN)
+        lines.add_to_stock(
+            iccid=SPARE_ICCID, carrier=spare.carrier, claim_code=SPARE_CODE, plan_version=spare, who="seller", now=now
+        )
+        if SPARE_ICCID not in known:
+            _at_the_carrier(carrier, SPARE_ICCID, spare, None)
+
+
+def _card(guest: Guest, owner: UUID, now: datetime) -> datetime:
+    """The guest's card with its running period; returns when that ends."""
+    plan = _plan(guest.plan)
+    line = lines.add_to_stock(
+        iccid=guest.iccid, carrier=plan.carrier, claim_code=SPARE_CODE, plan_version=plan, who="seller", now=now
+    )
+    lines.claim(customer=owner, iccid=guest.iccid, code=SPARE_CODE, now=now)
+    began = now - guest.began
+    period = lines.open_period(
+        line_id=line.id, order_id=ids.derived(line.id, "sold"), ordinal=0, plan_version=plan, activated_at=began,
+        funded_at=began, carrier_ends_at=None, who="seller", now=now,
+    )  # fmt: skip
+    return period.span.upper
+
+
+def _at_the_carrier(carrier: httpx.Client, iccid: str, plan: PlanVersion, ends_at: datetime | None) -> None:
+    told = {"iccid": iccid, "package": plan.package} | ({"expires_at": ends_at.isoformat()} if ends_at else {})
+    carrier.post("/control/sims", json=told).raise_for_status()
+
+
+def _plan(slug: str) -> PlanVersion:
+    """The version of this plan that is sold now; the demo's own files have just been loaded."""
+    sold = [v for market in ("BE", "JP") for v in catalogue.plans_on_sale(market) if v.plan_id == slug]
+    return sold[0]

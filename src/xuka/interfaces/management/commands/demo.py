@@ -1,0 +1,171 @@
+"""Everything on this machine: the shop, its worker, and the outside world in a box."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from xuka.interfaces.cli import demo_people
+from xuka.project import postgres
+
+DATA = settings.ROOT / "data"
+STARTS_WITHIN_SECONDS = 60
+# The show is quicker than life: the carrier has six seconds to answer instead of twenty.
+CARRIER_DEADLINE_SECONDS = "6"
+
+
+class Command(BaseCommand):
+    help = "Bring up the whole show and print one link. Ctrl-C ends it; calling it again finds everything as it was."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--port", type=int, default=8000, help="Of the shop; the next free one is taken.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+        began = time.monotonic()
+        self._say("Preparing the database …")
+        call_command("setup")
+        self._say("Loading markets, networks and plans …")
+        call_command("catalogue", "load", str(DATA), stdout=open(os.devnull, "w"))  # noqa: SIM115, PTH123
+        ports = _free_ports(options["port"])
+        _tell_everybody(ports)
+        with _Troupe() as troupe:
+            self._say("Starting the stand-in carrier and the inbox …")
+            _start_the_world(troupe, ports)
+            self._say("Giving 王小雨, 佐藤 and Emma their cards …")
+            demo_people.settle_in(carrier_url=f"http://127.0.0.1:{ports['carrier']}")
+            self._say("Starting the shop and its worker …")
+            troupe.start("worker", sys.executable, "-m", "xuka.interfaces.cli.main", "work")
+            troupe.start("web", sys.executable, "-m", "xuka.interfaces.cli.main", "serve", "--port", str(ports["web"]))
+            link = f"http://127.0.0.1:{ports['web']}/demo"
+            _wait_for(link, troupe)
+            self._say(f"Ready after {time.monotonic() - began:.1f} s. No money moves here.\n\n  {link}\n")
+            self._say("Ctrl-C ends it.")
+            with suppress(KeyboardInterrupt):
+                troupe.keep_playing(self._say)
+        self._say("Good-bye.")
+
+    def _say(self, text: str) -> None:
+        self.stdout.write(text)
+        self.stdout.flush()
+
+
+def _free_ports(first: int) -> dict[str, int]:
+    """A port for each face, the usual one where it is free."""
+    wanted = {"web": first, "carrier": 8101, "inbox": 8102, "smtp": 8125}
+    taken: set[int] = set()
+    for name, port in wanted.items():
+        while port in taken or not _is_free(port):
+            port += 1
+            if port > 65000:
+                raise CommandError("No free port is left on this machine.")
+        taken.add(port)
+        wanted[name] = port
+    return wanted
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def _tell_everybody(ports: dict[str, int]) -> None:
+    """The settings of the processes that are started next."""
+    os.environ |= {
+        "XUKA_DEMO": "1",
+        "XUKA_SITE_URL": f"http://127.0.0.1:{ports['web']}",
+        "XUKA_AIRALO_URL": f"http://127.0.0.1:{ports['carrier']}",
+        "XUKA_AIRALO_CLIENT_ID": "sandbox",
+        "XUKA_AIRALO_CLIENT_SECRET": "sandbox-secret",
+        "XUKA_AIRALO_DEADLINE_SECONDS": CARRIER_DEADLINE_SECONDS,
+        "XUKA_SMTP_HOST": "127.0.0.1",
+        "XUKA_SMTP_PORT": str(ports["smtp"]),
+        "XUKA_DEMO_CARRIER_URL": f"http://127.0.0.1:{ports['carrier']}",
+        "XUKA_DEMO_INBOX_URL": f"http://127.0.0.1:{ports['inbox']}",
+    }
+
+
+def _start_the_world(troupe: _Troupe, ports: dict[str, int]) -> None:
+    offset = ["--clock-offset-file", str(settings.VAR / "clock-offset")]
+    state = ["--state", str(settings.VAR / "carrier.json"), "--no-limits"]
+    troupe.start("carrier", sys.executable, "-m", "sandbox.carrier", "--port", str(ports["carrier"]), *state, *offset)
+    mail = ["--smtp-port", str(ports["smtp"]), "--http-port", str(ports["inbox"])]
+    troupe.start("inbox", sys.executable, "-m", "sandbox.mail", *mail, *offset)
+    _wait_for(f"http://127.0.0.1:{ports['carrier']}/control/health", troupe)
+    _wait_for(f"http://127.0.0.1:{ports['inbox']}/messages.json", troupe)
+
+
+def _wait_for(url: str, troupe: _Troupe) -> None:
+    until = time.monotonic() + STARTS_WITHIN_SECONDS
+    while time.monotonic() < until:
+        with suppress(OSError), urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 - our own loopback
+            if answer.status == 200:
+                return
+        time.sleep(0.1)
+    raise CommandError(f"{url} did not answer within {STARTS_WITHIN_SECONDS} s. Its log is in {troupe.logs}.")
+
+
+class _Troupe:
+    """The demo's processes: started together, started again when they die, ended together."""
+
+    def __init__(self) -> None:
+        self.logs = settings.VAR / "logs"
+        self._commands: dict[str, tuple[str, ...]] = {}
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
+
+    def __enter__(self) -> _Troupe:
+        self.logs.mkdir(parents=True, exist_ok=True)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process in reversed(self._running.values()):
+            process.terminate()
+        for process in self._running.values():
+            try:
+                process.wait(timeout=5)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+    def start(self, name: str, *command: str) -> None:
+        """Start a process under this name; its output goes to a log of the same name."""
+        self._commands[name] = command
+        with _log(self.logs / f"{name}.log") as log:
+            self._running[name] = subprocess.Popen(  # noqa: S603
+                command,
+                stdout=log,
+                stderr=log,
+                preexec_fn=postgres.dies_with(os.getpid(), signal.SIGTERM),  # noqa: PLW1509
+            )
+
+    def keep_playing(self, say: Any) -> None:
+        """Start again whoever dies, until this process is stopped."""
+        while True:
+            time.sleep(0.3)
+            for name, process in list(self._running.items()):
+                if process.poll() is not None:
+                    say(f"The {name} died (status {process.returncode}); starting another.")
+                    self.start(name, *self._commands[name])
+
+
+@contextmanager
+def _log(path: Path) -> Iterator[Any]:
+    with path.open("ab") as log:
+        yield log
