@@ -140,3 +140,9 @@ def demo_bar() -> dict[str, object]:
 def refusal(reason: str) -> str:
     """Why the carrier did not renew the card, in the customer's words."""
     return texts.refusal(reason)
+
+
+@register.filter
+def account_kind(kind: str) -> str:
+    """What lies in an account of the ledger, in a word or two."""
+    return texts.account_kind(kind)

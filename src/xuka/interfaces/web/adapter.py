@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.account.internal.flows.login import get_authentication_records
+from allauth.account.models import EmailAddress
 from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.forms import BaseForm
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import translation
@@ -51,6 +53,16 @@ class AccountAdapter(DefaultAccountAdapter):
         if commit:
             accounts.register(user=user, language=translation.get_language() or "en", now=clock.now())
         return user
+
+    def pre_login(self, request: HttpRequest, user: AbstractBaseUser, **more: Any) -> HttpResponse | None:
+        """A code that came by mail proves the address, also of an account that staff opened."""
+        assert isinstance(user, User)
+        methods = get_authentication_records(request, user)
+        if methods and methods[-1].get("method") == "code" and methods[-1].get("email", "").lower() == user.email:
+            there = EmailAddress.objects.filter(user_id=user.id).exists()
+            if not there:
+                EmailAddress.objects.create(user=user, email=user.email, primary=True, verified=True)
+        return super().pre_login(request, user, **more)
 
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
         """Hand one mail of the sign-in to the outbox, in the language of the account, else of the page."""

@@ -15,6 +15,7 @@ from typing import Any
 from uuid import UUID
 
 import httpx
+from allauth.usersessions.models import UserSession
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import login
@@ -143,6 +144,7 @@ def enter(request: HttpRequest) -> HttpResponse:
     if person is None or user is None:
         raise Http404
     login(request, user, backend=settings.AUTHENTICATION_BACKENDS[0])
+    UserSession.objects.create_from_request(request)
     return redirect("/staff/" if user.is_staff else "/")
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from django.conf import settings
+from django.forms import BaseForm
 from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
 from django.utils import translation
 
 from xuka.accounts.models import User
@@ -27,6 +29,14 @@ class Edge:
         response = self.get_response(request)
         if response.status_code == 405 and not response.content:
             return errors.wrong_method(request, response)
+        return response
+
+    def process_template_response(self, request: HttpRequest, response: TemplateResponse) -> TemplateResponse:
+        """A form of the sign-in library that was refused is not a success: 422, or 429 when it was one try too many."""
+        form = (response.context_data or {}).get("form")
+        if request.method == "POST" and response.status_code == 200 and isinstance(form, BaseForm) and form.errors:
+            codes = {error.code for errors in form.errors.as_data().values() for error in errors}
+            response.status_code = 429 if codes & {"rate_limited", "too_many_login_attempts"} else 422
         return response
 
 

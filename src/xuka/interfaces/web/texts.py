@@ -595,3 +595,17 @@ def _waiting(progress: Progress, zone: str) -> str:
         "first": said,
         "second": then % {"time": formats.clock_seconds(progress.next_try_at, zone)},
     }
+
+
+def account_kind(kind: str) -> str:
+    """What lies in an account of the ledger, in a word or two."""
+    words = {
+        "wallet": gettext("wallet"),
+        "hold": gettext("held for the order"),
+        "revenue": gettext("revenue"),
+        "tax": gettext("tax"),
+        "staff_credit": gettext("credit by staff"),
+        "carrier_loss": gettext("the seller's loss"),
+        "carrier_payable": gettext("owed to the carrier"),
+    }
+    return words.get(kind, kind)
