@@ -235,6 +235,21 @@ def test_from_quote_to_done_the_page_tells_each_step(shop: Shop, world: World) -
     assert len(world.truth()) == 1
 
 
+def test_a_queued_renewal_is_on_the_card_at_once_with_the_time_it_will_have(shop: Shop) -> None:
+    client = signed_in(shop, "sato")
+    order_id = uuid4()
+    quote_id = quoted(client, shop, "sato", "jp-week-3gb-day")
+    client.post("/orders/", {"quote": str(quote_id), "order": str(order_id)})
+    assert "A renewal of this card is under way." in text_of(client.get("/"))
+    advance(order_id)
+    page = text_of(client.get("/"))
+    assert "Valid through 16 December 2026, 23:59 (Tokyo time)" in page
+    assert "running 10 November 2026, 22:05 – 10 December 2026, 22:05" in page
+    assert "comes next 10 December 2026, 22:05 – 16 December 2026, 23:59" in page
+    asked = quoted(client, shop, "sato", "jp-week-3gb-day")
+    assert "The renewal that is already waiting comes first." in text_of(client.get(f"/quotes/{asked}/"))
+
+
 def test_a_double_click_a_reload_and_a_second_tab_are_one_order_and_one_charge(shop: Shop, world: World) -> None:
     client, phone = signed_in(shop, "emma"), signed_in(shop, "emma")
     first, second = (quoted(client, shop, "emma", "be-week-3gb-day") for _ in range(2))

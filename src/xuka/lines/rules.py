@@ -69,6 +69,7 @@ def lay_out(periods: Iterable[Booked], now: datetime) -> tuple[Placed, ...]:
 
     Queue order is ``(funded_at, id)``. A queued period with nothing before it starts now.
     """
+    periods = list(periods)  # read twice: callers hand in iterators
     known = sorted((p for p in periods if p.span), key=lambda p: p.span.starts_at)  # type: ignore[union-attr]
     placed = [Placed(p.id, p.span, projected=False) for p in known if p.span]
     queued = sorted((p for p in periods if p.span is None), key=lambda p: (p.funded_at, p.id))
