@@ -6,6 +6,7 @@ pytest-xdist's workers share it, each with a database of its own. ``PGBIN`` choo
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import tempfile
@@ -28,6 +29,7 @@ def _prepare_environment() -> None:
     var = Path(tempfile.mkdtemp(prefix="xuka-test-"))
     # As root the server's account must be able to enter the folder above its own.
     var.chmod(0o711)
+    atexit.register(_run.close)  # also when this goes wrong before pytest has begun
     _run.callback(shutil.rmtree, var, ignore_errors=True)
     os.environ |= {
         "DJANGO_SETTINGS_MODULE": "xuka.project.settings",
