@@ -39,7 +39,7 @@ class Command(BaseCommand):
         self._say("Preparing the database …")
         call_command("setup")
         self._say("Loading markets, networks and plans …")
-        call_command("catalogue", "load", str(DATA), stdout=open(os.devnull, "w"))  # noqa: SIM115, PTH123
+        call_command("catalogue", "load", str(DATA), stdout=open(os.devnull, "w"))  # noqa: SIM115
         ports = _free_ports(options["port"])
         _tell_everybody(ports)
         with _Troupe() as troupe:
@@ -152,7 +152,7 @@ class _Troupe:
                 command,
                 stdout=log,
                 stderr=log,
-                preexec_fn=postgres.dies_with(os.getpid(), signal.SIGTERM),  # noqa: PLW1509
+                preexec_fn=postgres.dies_with(os.getpid(), signal.SIGTERM),
             )
 
     def keep_playing(self, say: Any) -> None:
