@@ -77,9 +77,9 @@ def test_the_page_of_an_order_tells_the_whole_story(staff: Client, order: Order)
     text = " ".join(re.sub(r"<[^>]+>", " ", html).split())
     for told in ("needs a person", "This order needs a person", "xiaoyu@demo.xuka.example", "€12.90", "decide by"):
         assert told in text
-    for fact in ("order.placed", "order.funded", "order.activating", "order.needs a person"):
+    for fact in ("order placed", "order funded", "order activating", "order needs a person"):
         assert fact in text
-    assert "1 times, 1 without an answer" in text
+    assert "1×, 1× without an answer" in text
     assert "no answer" in text
     assert "carrier silent" in text
     assert "charge wallet hold €12.90" in text

@@ -79,7 +79,7 @@ class Cards(Reading):
                     carrier=version.carrier,
                     claim_code=form.cleaned_data["claim_code"],
                     plan_version=version,
-                    who=f"staff:{request.user.pk}",
+                    who=f"staff:{reading.staff_id(request)}",
                     now=now,
                 )
             except InvalidIccid:

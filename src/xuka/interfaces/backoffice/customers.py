@@ -69,7 +69,7 @@ class Customers(Reading):
         told = {
             "person": user,
             "facts": _about(user),
-            "is_self": user.pk == request.user.pk,
+            "is_self": user.id == reading.staff_id(request),
             "wallets": _wallets(user),
             "cards": _cards(user),
             "orders": _orders(user),
@@ -88,7 +88,7 @@ class Customers(Reading):
                 ledger.credit_wallet(
                     customer=user.id,
                     money=form.money,
-                    staff=request.user.pk,
+                    staff=reading.staff_id(request),
                     why=form.cleaned_data["why"],
                     id=form.cleaned_data["id"],
                     now=clock.now(),
@@ -113,12 +113,12 @@ class Customers(Reading):
         user = _user(user_id)
         form = Reason(request.POST or None)
         back = reverse("admin:accounts_user_change", args=[user_id])
-        if user.pk == request.user.pk:
+        if user.id == reading.staff_id(request):
             raise Http404
         if request.method == "POST" and form.is_valid():
             # What the form said it would do, not the contrary of what is there by now: a double click does it once.
             active = request.POST.get("active") == "1"
-            who = f"staff:{request.user.pk}"
+            who = f"staff:{reading.staff_id(request)}"
             accounts.set_active(user=user.id, active=active, who=who, why=form.cleaned_data["why"], now=clock.now())
             messages.success(request, f"{user.email} {'may sign in again' if active else 'is shut out'}.")
             return HttpResponseRedirect(back)

@@ -37,10 +37,10 @@ def standing() -> dict[str, Any]:
         "figures": [
             _figure("Need a person", waiting.count(), _orders(State.NEEDS_A_PERSON), alarming=True),
             _figure("Under way", Order.objects.filter(state__in=UNDER_WAY).count(), _orders()),
-            _figure("Renewed in 24 h", ended.filter(state=State.ACTIVE).count(), _orders(State.ACTIVE)),
-            _figure("Refunded in 24 h", ended.filter(state=State.REFUNDED).count(), _orders(State.REFUNDED)),
+            _figure("Renewed in 24\u00a0h", ended.filter(state=State.ACTIVE).count(), _orders(State.ACTIVE)),
+            _figure("Refunded in 24\u00a0h", ended.filter(state=State.REFUNDED).count(), _orders(State.REFUNDED)),
             _figure("Messages failed", _failed_messages(), _list("messaging_message", "state=failed"), alarming=True),
-            _figure("Tickets in 7 days", _tickets(now - timedelta(days=7)), _list("support_ticket", "since=7")),
+            _figure("Tickets in 7\u00a0days", _tickets(now - timedelta(days=7)), _list("support_ticket", "since=7")),
         ],
         "credit": _credit(),
         "losses": _losses(now - timedelta(days=30)),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -52,7 +51,6 @@ class Orders(Reading):
         "told_state",
         "told_customer",
         "told_card",
-        "told_plan",
         "told_total",
         "told_placed",
         "told_promise",
@@ -60,7 +58,7 @@ class Orders(Reading):
     )
     list_display_links = ("told_state",)
     list_filter = (StateFilter, reading.since("placed_at", "placed"))
-    list_select_related = ("customer", "line", "plan_version")
+    list_select_related = ("customer", "line")
     search_fields = ("id__startswith", "customer__email__icontains", "line__iccid__endswith")
     search_help_text = "Order id, e-mail address, or the last digits of an ICCID"
 
@@ -81,11 +79,7 @@ class Orders(Reading):
     def told_card(self, order: Order) -> str:
         return card(order.line)
 
-    @display(description="plan", ordering="plan_version__plan")
-    def told_plan(self, order: Order) -> str:
-        return link(order.plan_version, "catalogue.planversion", order.plan_version_id)
-
-    def get_ordering(self, request: HttpRequest) -> Sequence[Any]:
+    def get_ordering(self, request: HttpRequest) -> tuple[Any, ...]:
         return (NEEDS_A_PERSON_FIRST, "-placed_at")
 
     def get_urls(self) -> list[URLPattern]:
@@ -109,7 +103,7 @@ class Orders(Reading):
             "facts": _about(order),
             "exits": words.EXITS.values() if order.state == State.NEEDS_A_PERSON else (),
             "decided_by": when(queries.decided_by(order)),
-            "timeline": records.story(journal.facts_about(order.id)),
+            "timeline": records.story(journal.facts_about(order.id), order.currency),
             "attempts": [(_head(attempt), _asked(attempt)) for attempt in attempts],
             "transfers": _transfers(order),
             "messages_sent": _messages(order),
@@ -129,7 +123,7 @@ class Orders(Reading):
                 renewals.decide(
                     order_id=order_id,
                     exit=exit,
-                    staff=request.user.pk,
+                    staff=reading.staff_id(request),
                     why=form.cleaned_data["why"],
                     reference=form.cleaned_data.get("reference", ""),
                     now=clock.now(),
@@ -209,7 +203,7 @@ def _asked(attempt: Attempt) -> list[tuple[str, object]]:
 
     rows = [
         ("Package", attempt.package),
-        ("Asked", f"{attempt.asks} times, {attempt.unknown_asks} without an answer"),
+        ("Asked", f"{attempt.asks}×, {attempt.unknown_asks}× without an answer"),
         ("Looks in a row that told nothing", attempt.looks),
         ("Reference", attempt.reference),
         ("Reason", words.plain(attempt.reason)),
@@ -228,15 +222,16 @@ def _asked(attempt: Attempt) -> list[tuple[str, object]]:
 
 
 def _transfers(order: Order) -> dict[str, list]:
+    transfers = sorted(ledger.transfers_of(order.id), key=lambda transfer: (transfer.at, words.rank(transfer.leg)))
     rows = [
         [
             when(transfer.at),
             transfer.leg,
-            link(transfer.debit.kind, "ledger.account", transfer.debit_id),
-            link(transfer.credit.kind, "ledger.account", transfer.credit_id),
+            link(words.plain(transfer.debit.kind), "ledger.account", transfer.debit_id),
+            link(words.plain(transfer.credit.kind), "ledger.account", transfer.credit_id),
             link(amount(transfer.amount, transfer.unit), "ledger.transfer", transfer.id),
         ]
-        for transfer in ledger.transfers_of(order.id)
+        for transfer in transfers
     ]
     return {"headers": ["when (UTC)", "leg", "from", "to", "amount"], "rows": rows}
 

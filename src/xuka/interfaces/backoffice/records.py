@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -9,14 +10,14 @@ from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html_join
+from django.utils.text import Truncator
 from unfold.decorators import display
-from unfold.views import ChangeList
 
 from xuka.activation.models import Attempt
 from xuka.interfaces import clock
 from xuka.interfaces.backoffice import reading, words
 from xuka.interfaces.backoffice.forms import Reason
-from xuka.interfaces.backoffice.reading import Choices, Reading, amount, card, link, when
+from xuka.interfaces.backoffice.reading import Choices, Listing, Reading, amount, card, link, when
 from xuka.interfaces.web import texts
 from xuka.journal.models import Fact
 from xuka.lines.models import Period
@@ -29,30 +30,47 @@ from xuka.support.models import Ticket
 # -- facts ---------------------------------------------------------------------------------------------------------
 
 
-def story(facts: list[Fact]) -> list[dict[str, object]]:
-    """Facts as a timeline: what, who with a name, why, when, and the values that were written."""
+def story(facts: list[Fact], currency: str = "") -> list[dict[str, object]]:
+    """Facts as a timeline: what, who with a name, why, when, and the values that were written.
+
+    ``currency`` is that of amounts which do not carry their own.
+    """
     names = reading.names_of(fact.who for fact in facts)
     return [
         {
-            "what": words.plain(fact.what),
+            "what": words.plain(fact.what.replace(".", " ")),
             "colour": words.STATE_COLOURS.get(fact.what.split(".")[-1], ""),
             "who": names.get(fact.who, fact.who),
-            "why": words.plain(fact.why) if " " not in fact.why else fact.why,
+            "why": fact.why if " " in fact.why else words.plain(fact.why),
             "when": when(fact.at),
-            "changed": changes(fact),
+            "changed": changes(fact, currency),
         }
-        for fact in facts
+        for fact in sorted(facts, key=lambda fact: (fact.at, words.rank(fact.what)))
     ]
 
 
-def changes(fact: Fact) -> str:
+def changes(fact: Fact, currency: str = "") -> str:
     """What a fact changed, on one line: "state: funded → activating"."""
     before, after = fact.before or {}, fact.after or {}
-    told = [
-        f"{words.plain(key)}: {before[key]} → {after.get(key)}" if key in before else f"{words.plain(key)}: {value}"
-        for key, value in {**before, **after}.items()
-    ]
+    currency = after.get("currency") or currency
+    told = []
+    for key in {**before, **after}:
+        if key == "currency" and any(other.endswith("_minor") for other in after):
+            continue
+        values = [_value(key, values[key], currency) for values in (before, after) if key in values]
+        told.append(f"{words.plain(key.removesuffix('_minor'))}: {' → '.join(values)}")
     return ", ".join(told)
+
+
+def _value(key: str, value: Any, currency: str) -> str:
+    """A stored value as people read it: money with its currency, moments without their fractions."""
+    if value in (None, ""):
+        return reading.NOTHING
+    if key.endswith("_minor"):
+        return amount(value, currency) if currency else f"{value} in the smallest unit"
+    if key.endswith("_at") and isinstance(value, str):
+        return when(datetime.fromisoformat(value))
+    return words.plain(value) if key == "state" else str(value)
 
 
 class AboutFilter(Choices):
@@ -67,7 +85,7 @@ class AboutFilter(Choices):
         return queryset.filter(what__startswith=f"{self.value()}.") if self.value() else queryset
 
 
-class _FactList(ChangeList):
+class _FactList(Listing):
     """The people behind the facts of a page are looked up together."""
 
     def get_results(self, request: HttpRequest) -> None:
@@ -100,12 +118,13 @@ class Facts(Reading):
 
     @display(description="who")
     def told_who(self, fact: Fact) -> str:
-        names = getattr(fact, "names", None)
-        return (reading.names_of([fact.who]) if names is None else names).get(fact.who, fact.who)
+        names: dict[str, str] | None = getattr(fact, "names", None)
+        found = reading.names_of([fact.who]) if names is None else names
+        return found.get(fact.who) or fact.who
 
     @display(description="changed")
     def told_changes(self, fact: Fact) -> str:
-        return changes(fact)
+        return Truncator(changes(fact)).chars(120)
 
 
 # -- activation ----------------------------------------------------------------------------------------------------
@@ -116,7 +135,7 @@ class AttemptFilter(Choices):
     parameter_name = "state"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return list(Attempt.State.choices)
+        return [(state.value, state.value) for state in Attempt.State]
 
 
 class Attempts(Reading):
@@ -307,7 +326,7 @@ class MessageFilter(Choices):
     parameter_name = "state"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return list(MessageState.choices)
+        return [(state.value, state.value) for state in MessageState]
 
 
 class Messages(Reading):
@@ -333,7 +352,7 @@ class Messages(Reading):
 
     @display(description="subject")
     def told_subject(self, message: Message) -> str:
-        return "(secret)" if message.secret else message.subject
+        return "(secret)" if message.secret else Truncator(message.subject).chars(60)
 
     @display(description="last error")
     def told_error(self, message: Message) -> str:
@@ -367,7 +386,7 @@ class Messages(Reading):
         form = Reason(request.POST or None)
         back = reverse("admin:messaging_message_change", args=[message_id])
         if request.method == "POST" and form.is_valid():
-            who = f"staff:{request.user.pk}"
+            who = f"staff:{reading.staff_id(request)}"
             messaging.try_again(message_id=message_id, who=who, why=form.cleaned_data["why"], now=clock.now())
             messages.success(request, "The message is on its way again.")
             return HttpResponseRedirect(back)

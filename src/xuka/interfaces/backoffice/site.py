@@ -9,6 +9,7 @@ from typing import Any
 from allauth.account.adapter import get_adapter
 from django.contrib.auth.views import redirect_to_login
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
 from django.urls import reverse
 from unfold.sites import UnfoldAdminSite
 
@@ -49,7 +50,7 @@ class Staff(UnfoldAdminSite):
 
         return guarded
 
-    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         """What waits for a person, and how things stand."""
         return super().index(request, {**desk.standing(), **(extra_context or {})})
 
@@ -57,7 +58,7 @@ class Staff(UnfoldAdminSite):
         """The site's own sign-in."""
         return HttpResponseRedirect(reverse("admin:index")) if self.has_permission(request) else _turn_away(request)
 
-    def logout(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+    def logout(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         """Sign out as everywhere else; a mere link asks first."""
         if request.method != "POST":
             return HttpResponseRedirect(reverse("account_logout"))

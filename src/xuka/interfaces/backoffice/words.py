@@ -30,6 +30,31 @@ STATE_COLOURS = {
 }
 
 
+# Things that happen in one transaction carry one moment; told in the order in which they happen.
+_ORDER = (
+    "line.added",
+    "line.claimed",
+    "order.placed",
+    "charge",
+    "order.funded",
+    "order.decided",
+    "order.activating",
+    "revenue",
+    "tax",
+    "order.active",
+    "order.refunding",
+    "order.cancelled",
+    "order.expired",
+    "refund",
+    "order.refunded",
+)
+
+
+def rank(name: str) -> int:
+    """Where a fact or the leg of a transfer stands among those of the same moment."""
+    return _ORDER.index(name) if name in _ORDER else len(_ORDER)
+
+
 def plain(code: str) -> str:
     """A stored word as people read it: "needs_a_person" -> "needs a person"."""
     return code.replace("_", " ")
