@@ -361,6 +361,7 @@ def test_sql_and_html_in_any_field_are_refused_in_words_and_store_nothing(shop: 
         assert 400 <= answer.status_code < 500, answer.request
         assert b"<script>alert" not in answer.content
         assert len(text_of(answer)) > 50
+    assert "did not arrive whole" in text_of(answers[3])
     assert Quote.objects.count() == Order.objects.count() == Ticket.objects.count() == 0
 
 
@@ -390,6 +391,12 @@ def test_foreign_ids_answer_exactly_like_unknown_ones(shop: Shop) -> None:
     assert [thief.post(path, sent).status_code for path, sent in posts] == [404, 404, 404]
     assert thief.get(f"/orders/{order_id}/progress/").status_code == 404
     assert f"{order_id}"[:8] not in text_of(thief.get(f"/contact/?order={order_id}"))
+
+
+def test_a_progress_page_that_was_signed_out_meanwhile_asks_to_sign_in(shop: Shop) -> None:
+    answer = Client().get(f"/orders/{uuid4()}/progress/")
+    assert (answer.status_code, answer["HX-Refresh"]) == (204, "true")
+    assert Client().get(f"/orders/{uuid4()}/")["Location"].startswith("/account/login/code/?next=")
 
 
 def test_a_wrong_method_an_old_page_and_a_wrong_address_have_pages_of_their_own(shop: Shop) -> None:

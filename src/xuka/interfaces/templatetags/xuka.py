@@ -146,3 +146,9 @@ def refusal(reason: str) -> str:
 def account_kind(kind: str) -> str:
     """What lies in an account of the ledger, in a word or two."""
     return texts.account_kind(kind)
+
+
+@register.filter
+def device(user_agent: str) -> str:
+    """A browser as its owner would call it."""
+    return texts.device(user_agent)

@@ -609,3 +609,22 @@ def account_kind(kind: str) -> str:
         "carrier_payable": gettext("owed to the carrier"),
     }
     return words.get(kind, kind)
+
+
+_BROWSERS = (
+    ("MicroMessenger", gettext_lazy("WeChat")),
+    ("Edg", "Edge"),
+    ("OPR", "Opera"),
+    ("SamsungBrowser", "Samsung Internet"),
+    ("Firefox", "Firefox"),
+    ("Chrome", "Chrome"),
+    ("Safari", "Safari"),
+)
+_SYSTEMS = ("iPhone", "iPad", "Android", "HarmonyOS", "Windows", "Macintosh", "Linux")
+
+
+def device(user_agent: str) -> str:
+    """A browser as its owner would call it: "Chrome · Android"."""
+    browser = next((name for mark, name in _BROWSERS if mark in user_agent), gettext("A browser"))
+    system = next((name for name in _SYSTEMS if name in user_agent), "")
+    return " · ".join(str(part) for part in (browser, system.replace("Macintosh", "Mac")) if part)

@@ -15,6 +15,7 @@ from django.contrib.auth import logout
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils import translation
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext
@@ -220,6 +221,7 @@ def _choices_page(request: HttpRequest, line: Line, problem: str = "", status: i
         "why_not": texts.why_not(min(reasons)) if reasons and not offered else None,
         "problem": problem,
         "tab": "cards",
+        "here": reverse("renew", args=[line.id]),
     }
     return render(request, "renew.html", context, status=status)
 
@@ -360,10 +362,11 @@ def order(request: HttpRequest, order_id: UUID) -> HttpResponse:
 
 
 @never_cache
-@login_required
 @require_GET
 def order_progress(request: HttpRequest, order_id: UUID) -> HttpResponse:
     """The moving part of the order's page; 204 while there is nothing new to tell."""
+    if not request.user.is_authenticated:  # signed out meanwhile: the whole page asks to sign in again
+        return HttpResponse(status=204, headers={"HX-Refresh": "true"})
     context = _progress(_order(request, order_id), clock.now())
     if request.GET.get("seen") == context["story"].mark:
         return HttpResponse(status=204)
@@ -411,13 +414,16 @@ def contact(request: HttpRequest) -> HttpResponse:
     """Write to the seller, with the order or the card attached."""
     signed_in = request.user.is_authenticated
     if request.method != "POST":
-        initial = {"ticket": ids.new(), "order": request.GET.get("order", ""), "card": request.GET.get("card", "")}
+        order, line = _own_order(request, request.GET.get("order")), _own_line(request, request.GET.get("card"))
+        initial = {"ticket": ids.new(), "order": order and order.id, "card": line and line.id}
         return _contact_page(request, forms.Contact(initial=initial, signed_in=signed_in), initial)
     if refused := _too_often(request, "contact"):
         return refused
     form = forms.Contact(request.POST, signed_in=signed_in)
     if form.is_valid() and _opened(request, form):
         return redirect("contact_sent")
+    if any(name in form.errors for name in ("ticket", "order", "card")):
+        form.add_error(None, gettext("This page did not arrive whole. Please reload it and send it again."))
     return _contact_page(request, form, request.POST, status=422)
 
 
