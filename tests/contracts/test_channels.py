@@ -223,3 +223,9 @@ def test_the_control_face_answers_on_loopback_only(inbox: Inbox) -> None:
     assert page.post("/control/reset").status_code == 200
     assert inbox.fault is None
     assert set(FAULTS) >= {"later", "refused"}
+
+
+def test_a_long_subject_arrives_with_all_its_spaces(channel: Channel, inbox: Inbox) -> None:
+    subject = "续费成功：比利时 7 天不限量 · 每天 3 GB 高速，之后限速 1 Mbps · 有效期至 12 月 1 日"
+    channel.send(Letter(id=ID, to="emma@customers.example", language="zh-Hans", subject=subject, text="好。\n"))
+    assert inbox.mails[0].subject == subject

@@ -14,7 +14,6 @@ from django.utils.module_loading import import_string
 from procrastinate.contrib.django import app
 
 from xuka.journal.models import Fact
-from xuka.kernel import ids
 
 
 def record(
@@ -26,7 +25,7 @@ def record(
     why: str = "",
     before: dict[str, Any] | None = None,
     after: dict[str, Any] | None = None,
-) -> UUID:
+) -> int:
     """Store one fact and defer the jobs that ``reactions.py`` names for it, in the caller's transaction.
 
     Args:
@@ -36,12 +35,10 @@ def record(
         now: aware UTC.
 
     Returns:
-        The fact's id. Calling it again stores a second fact: facts are events, their writers are idempotent.
+        The fact's number. Calling it again stores a second fact: facts are events, their writers are idempotent.
     """
     assert transaction.get_connection().in_atomic_block, "a fact belongs to the change it tells of"
-    fact = Fact.objects.create(
-        id=ids.new(), what=what, subject=subject, who=who, why=why, before=before, after=after, at=now
-    )
+    fact = Fact.objects.create(what=what, subject=subject, who=who, why=why, before=before, after=after, at=now)
     for job in _reactions().get(what, ()):
         app.configure_task(name=job, allow_unknown=True).defer(subject=str(subject))
     return fact.id
