@@ -149,7 +149,7 @@ def _credit() -> dict[str, list]:
 
 def _losses(after: Any) -> dict[str, list]:
     """What was paid to carriers and earned nothing, the newest first."""
-    facts = Fact.objects.filter(what__in=LOSSES, at__gt=after).order_by("-at")[:SHOWN]
+    facts = Fact.objects.filter(what__in=LOSSES, at__gt=after).order_by("-id")[:SHOWN]
     rows = [
         [
             when(fact.at),

@@ -45,7 +45,7 @@ def story(facts: list[Fact], currency: str = "") -> list[dict[str, object]]:
             "when": when(fact.at),
             "changed": changes(fact, currency),
         }
-        for fact in sorted(facts, key=lambda fact: (fact.at, words.rank(fact.what)))
+        for fact in facts
     ]
 
 
@@ -102,7 +102,7 @@ class Facts(Reading):
     list_display = ("told_at", "what", "told_subject", "told_who", "why", "told_changes")
     list_display_links = ("told_at",)
     list_filter = (AboutFilter, reading.since("at", "when"))
-    ordering = ("-at", "-id")
+    ordering = ("-id",)
     search_fields = ("subject__startswith", "what__startswith", "who__startswith", "why__icontains")
     search_help_text = "The id it is about, what (order.active), who (staff:…, carrier:airalo, clock), or why"
     fields = ("id", "told_at", "what", "told_subject", "told_who", "why", "before", "after")

@@ -30,29 +30,13 @@ STATE_COLOURS = {
 }
 
 
-# Things that happen in one transaction carry one moment; told in the order in which they happen.
-_ORDER = (
-    "line.added",
-    "line.claimed",
-    "order.placed",
-    "charge",
-    "order.funded",
-    "order.decided",
-    "order.activating",
-    "revenue",
-    "tax",
-    "order.active",
-    "order.refunding",
-    "order.cancelled",
-    "order.expired",
-    "refund",
-    "order.refunded",
-)
+# Transfers of one transaction carry one moment; told in the order in which money moves.
+_LEGS = ("charge", "revenue", "tax", "refund")
 
 
-def rank(name: str) -> int:
-    """Where a fact or the leg of a transfer stands among those of the same moment."""
-    return _ORDER.index(name) if name in _ORDER else len(_ORDER)
+def rank(leg: str) -> int:
+    """Where a transfer stands among those of the same moment."""
+    return _LEGS.index(leg) if leg in _LEGS else len(_LEGS)
 
 
 def plain(code: str) -> str:
