@@ -136,9 +136,7 @@ class Shop:
 
     def _open_shop(self) -> None:
         catalogue.load(DATA, who="seller", now=self.now)
-        self.staff = accounts.register_user(
-            email="staff@shop.example", language="en", now=self.now, id=UUID(int=1)
-        ).id
+        self.staff = accounts.register_user(email="staff@shop.example", language="en", now=self.now, id=UUID(int=1)).id
         self.lines: list[tuple[UUID, UUID, str]] = []
         for number in range(8):
             market = "BE" if number % 2 else "JP"
@@ -411,32 +409,28 @@ class Shop:
         return {fault.split(":")[0] for fault in self.faults_seen}
 
     def _check_order(self, order: Any) -> None:
-        done = self.truth(order.id)
         facts = Counter(fact.what for fact in journal.facts_about(order.id))
         losses = facts["activation.carrier_loss"] + facts["activation.duplicate"]
+        unpaid = len(self.truth(order.id)) - losses
         periods = lines_queries.periods_of(order.id)
         earned = sum(t.amount for t in ledger_queries.transfers_of(order.id) if t.leg in {"revenue", "tax"})
         is_active = order.state == State.ACTIVE
-        if order.next_step_at is not None:
-            self.wrong("it never ended", order.id)
-        if order.state in OPEN_STATES:
-            self.wrong("it is still open", order.id)
-        if ledger_queries.balance(order.hold_id):
-            self.wrong("money is still held", order.id)
-        if len(done) - losses > 1:
-            self.wrong("activated twice", order.id)
-        if is_active and len(done) - losses < 1:
-            self.wrong("active, but not at the carrier", order.id)
-        if not is_active and len(done) - losses > 0:
-            self.wrong("paid back, but active at the carrier", order.id)
-        if len(periods) != is_active:
-            self.wrong("the periods do not fit", order.id)
-        if earned != (order.total_minor if is_active else 0):
-            self.wrong("earned what was not sold", order.id)
-        if len(self.refund_keys[order.id]) > 1:
-            self.wrong("refunded under a second key", order.id)
-        if facts["order.needs_a_person"] and self.transport.revealed_before(order.id):
-            self.wrong("a person was asked though the carrier had told", order.id)
+        wrongs = {
+            "it never ended": order.next_step_at is not None,
+            "it is still open": order.state in OPEN_STATES,
+            "money is still held": ledger_queries.balance(order.hold_id) != 0,
+            "activated twice": unpaid > 1,
+            "active, but not at the carrier": is_active and unpaid < 1,
+            "paid back, but active at the carrier": not is_active and unpaid > 0,
+            "the periods do not fit": len(periods) != is_active,
+            "earned what was not sold": earned != (order.total_minor if is_active else 0),
+            "refunded under a second key": len(self.refund_keys[order.id]) > 1,
+            "a person was asked though the carrier had told": bool(facts["order.needs_a_person"])
+            and self.transport.revealed_before(order.id),
+        }
+        for what, is_so in wrongs.items():
+            if is_so:
+                self.wrong(what, order.id)
 
 
 class Watched(InProcess):
@@ -552,9 +546,7 @@ def _fault(endpoint: str, kind: str, probability: float) -> dict[str, Any]:
 
 def _jobs(limit: int) -> list[tuple[int, str, str]]:
     with connection.cursor() as cursor:
-        cursor.execute(
-            "select id, task_name, args->>'subject' from procrastinate_jobs order by id limit %s", [limit]
-        )
+        cursor.execute("select id, task_name, args->>'subject' from procrastinate_jobs order by id limit %s", [limit])
         return cursor.fetchall()
 
 

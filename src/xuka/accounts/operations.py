@@ -102,7 +102,9 @@ def set_time_zone(*, customer: UUID, time_zone: str, now: datetime) -> None:
 
 @transaction.atomic
 def set_active(*, user: UUID, active: bool, who: str, why: str, now: datetime) -> None:
-    """Shut an account out, or let it in again, by hand. Its rows stay, its sessions end at once. Again: changes nothing.
+    """Shut an account out, or let it in again, by hand. Its rows stay, its sessions end at once.
+
+    Calling it again changes nothing.
 
     Raises:
         ValueError: the reason is empty.

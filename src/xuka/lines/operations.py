@@ -17,7 +17,7 @@ from xuka.journal import operations as journal
 from xuka.kernel import ids
 from xuka.kernel.span import Span
 from xuka.lines.models import Line, Period
-from xuka.lines.queries import booked, timeline
+from xuka.lines.queries import booked, span_of, timeline
 from xuka.lines.rules import claim_code_hash, iccid_of, is_claim_code, lay_out, next_start
 
 END_TOLERANCE = timedelta(hours=1)
@@ -200,10 +200,11 @@ def _start(period: Period, span: Span, periods: list[Period]) -> None:
 
 
 def _told(period: Period) -> dict[str, str | None]:
+    span = span_of(period)
     return {
         "period": str(period.id),
         "order": str(period.order_id),
-        "starts_at": period.span.lower.isoformat() if period.span else None,
-        "ends_at": period.span.upper.isoformat() if period.span else None,
+        "starts_at": span.starts_at.isoformat() if span else None,
+        "ends_at": span.ends_at.isoformat() if span else None,
         "carrier_ends_at": period.carrier_ends_at.isoformat() if period.carrier_ends_at else None,
     }

@@ -89,8 +89,14 @@ def periods_of(order_id: UUID) -> list[Period]:
 
 def booked(period: Period) -> Booked:
     """The pure form of a stored period."""
-    span = Span(period.span.lower, period.span.upper) if period.span else None
-    return Booked(period.id, span, period.funded_at, catalogue.policy(period.plan_version).period)
+    return Booked(period.id, span_of(period), period.funded_at, catalogue.policy(period.plan_version).period)
+
+
+def span_of(period: Period) -> Span | None:
+    """When the period runs; None while it is queued."""
+    if period.span is None or period.span.lower is None or period.span.upper is None:
+        return None
+    return Span(period.span.lower, period.span.upper)
 
 
 def _lines():

@@ -49,8 +49,8 @@ class Progress:
 
 def due_orders(now: datetime, *, limit: int = 500) -> list[UUID]:
     """Orders to advance: those whose next step is due, in any state, and ended ones into whose hold money came."""
-    due = Order.objects.filter(next_step_at__lte=now).order_by("next_step_at", "id").values_list("id", flat=True)[:limit]
-    return [*due, *_ended_with_money()]
+    due = Order.objects.filter(next_step_at__lte=now).order_by("next_step_at", "id")
+    return [*due.values_list("id", flat=True)[:limit], *_ended_with_money()]
 
 
 def _ended_with_money() -> list[UUID]:

@@ -17,6 +17,7 @@ from xuka.kernel import ids
 from xuka.kernel.money import Money
 from xuka.ledger import operations as ledger
 from xuka.lines import operations as lines
+from xuka.lines import queries as lines_queries
 
 DEMO = UUID("9f1d1b5e-0f43-4c58-9a43-7d0d6a6d9c10")
 
@@ -93,7 +94,9 @@ def _card(guest: Guest, owner: UUID, now: datetime) -> datetime:
         line_id=line.id, order_id=ids.derived(line.id, "sold"), ordinal=0, plan_version=plan, activated_at=began,
         funded_at=began, carrier_ends_at=None, who="seller", now=now,
     )  # fmt: skip
-    return period.span.upper
+    span = lines_queries.span_of(period)
+    assert span is not None, "the first period of a card starts at once"
+    return span.ends_at
 
 
 def _at_the_carrier(carrier: httpx.Client, iccid: str, plan: PlanVersion, ends_at: datetime | None) -> None:
