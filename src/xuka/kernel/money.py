@@ -10,7 +10,7 @@ from babel.numbers import get_currency_precision
 
 @dataclass(frozen=True, slots=True, order=True)
 class Money:
-    """An amount in the minor unit of one currency: ``Money(1999, "EUR")`` is EUR 19.99, ``Money(500, "JPY")`` 500 yen."""
+    """An amount in the minor unit of one currency: ``Money(1999, "EUR")`` is EUR 19.99, ``Money(5, "JPY")`` 5 yen."""
 
     minor: int
     currency: str
