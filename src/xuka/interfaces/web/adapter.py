@@ -64,6 +64,10 @@ class AccountAdapter(DefaultAccountAdapter):
                 EmailAddress.objects.create(user=user, email=user.email, primary=True, verified=True)
         return super().pre_login(request, user, **more)
 
+    def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: Any) -> str:
+        """Tries are counted by the account alone: a made-up port in the Host header must not begin a new count."""
+        return str(credentials.get("email", "")).lower()
+
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
         """Hand one mail of the sign-in to the outbox, in the language of the account, else of the page."""
         there = accounts_queries.user_by_email(email)

@@ -32,6 +32,7 @@ from xuka.accounts import queries as accounts
 from xuka.accounts.models import User
 from xuka.activation.rules import key_of, words_of
 from xuka.interfaces import clock
+from xuka.interfaces.backoffice import words
 from xuka.interfaces.web import texts
 from xuka.journal import queries as journal
 from xuka.ledger import queries as ledger
@@ -208,7 +209,7 @@ def truth(request: HttpRequest, order_id: UUID) -> HttpResponse:
     user = request.user
     if order is None or not isinstance(user, User) or not (user.is_staff or order.customer == user):
         raise Http404
-    transfers = ledger.transfers_of(order.id)
+    transfers = sorted(ledger.transfers_of(order.id), key=lambda transfer: (transfer.at, words.rank(transfer.leg)))
     carrier = _asked("/control/truth", description=words_of(key_of(cause=order.id, ordinal=0)))
     legs = [transfer.leg for transfer in transfers]
     context = {

@@ -26,12 +26,14 @@ urlpatterns: list[URLPattern] = [
     path("language/", views.language, name="language"),
 ]
 
+demo_urlpatterns: list[URLPattern] = [
+    path("demo", demo.people, name="demo"),
+    path("demo/enter", demo.enter, name="demo_enter"),
+    path("demo/fault", demo.fault, name="demo_fault"),
+    path("demo/clock", demo.push_clock, name="demo_clock"),
+    path("demo/kill-worker", demo.kill_worker, name="demo_kill"),
+    path("demo/orders/<uuid:order_id>", demo.truth, name="demo_truth"),
+]
+
 if settings.DEMO:
-    urlpatterns += [
-        path("demo", demo.people, name="demo"),
-        path("demo/enter", demo.enter, name="demo_enter"),
-        path("demo/fault", demo.fault, name="demo_fault"),
-        path("demo/clock", demo.push_clock, name="demo_clock"),
-        path("demo/kill-worker", demo.kill_worker, name="demo_kill"),
-        path("demo/orders/<uuid:order_id>", demo.truth, name="demo_truth"),
-    ]
+    urlpatterns += demo_urlpatterns

@@ -44,7 +44,7 @@ from xuka.support import operations as support
 get_or_post = require_http_methods(["GET", "HEAD", "POST"])
 
 # How often a person may try a card's claim code, and ask the carrier what it offers or write to the seller.
-CLAIMS = {"claim": "10/m/user,60/d/user", "quote": "30/m/user", "contact": "5/m/ip,40/d/ip"}
+CLAIMS = {"claim": "10/m/user,60/d/user,100/d/ip", "quote": "30/m/user", "contact": "5/m/ip,40/d/ip"}
 
 
 def _customer(request: HttpRequest) -> User:

@@ -1,4 +1,4 @@
-// Three small comforts; every page works without them.
+// Two small comforts; every page works without them.
 "use strict";
 
 // The order's id is made here, once per page: sending the same page twice is the same order.
@@ -21,9 +21,3 @@ window.addEventListener("pageshow", () => {
   for (const form of document.querySelectorAll("form[data-sent]")) delete form.dataset.sent;
   for (const button of document.querySelectorAll("[aria-disabled]")) button.removeAttribute("aria-disabled");
 });
-
-// The browser knows which zone the person is in; a form may ask.
-for (const input of document.querySelectorAll("select[data-zone-hint]")) {
-  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
-  if (!input.value && [...input.options].some((option) => option.value === zone)) input.value = zone;
-}
