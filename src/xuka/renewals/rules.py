@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from xuka.catalogue.rules import Policy, period_of
+from xuka.catalogue.rules import Policy, day_start, period_of
 from xuka.kernel.money import Money, tax_inside
 from xuka.kernel.span import Span
 
@@ -231,23 +231,25 @@ def stack(*, booked_until: datetime | None, queued: int, policy: Policy, now: da
         kept.append({"kind": "data"})
     if queued:
         kept.append({"kind": "queued", "count": queued})
-    lost = [] if runs else _lost_today(policy, start)
-    return Stacked(span, not runs, tuple(kept), tuple(lost))
+    return Stacked(span, not runs, tuple(kept), tuple(_lost_of_first_day(policy, start, runs=runs)))
 
 
-def _lost_today(policy: Policy, start: datetime) -> list[dict[str, Any]]:
+def _lost_of_first_day(policy: Policy, start: datetime, *, runs: bool) -> list[dict[str, Any]]:
     """Calendar days count the day of the start as day 1, however late it is (Sakura Mobile: 23:59 is still day 1)."""
-    if policy.period.unit != "calendar_day":
+    if policy.period.unit != "calendar_day" or start == day_start(_local_day(policy, start), policy.period.zone):
         return []
-    local = start.astimezone(ZoneInfo(policy.period.zone))
-    return [{"kind": "part_of_today", "minutes": local.hour * 60 + local.minute}]
+    return [{"kind": "part_of_first_day", "starts_at": start.isoformat()} if runs else {"kind": "part_of_today"}]
+
+
+def _local_day(policy: Policy, moment: datetime) -> date:
+    return moment.astimezone(ZoneInfo(policy.period.zone)).date()
 
 
 def is_same_result(*, quoted: Stacked, today: Stacked) -> bool:
     """Whether what was quoted is still what would happen.
 
     A period of rolling hours that starts on activation ends later by as much as it starts later: that is the same
-    result. Minutes lost of today grow with the clock: the same too, as long as the day is.
+    result.
     """
     if quoted.starts_on_activation != today.starts_on_activation:
         return False

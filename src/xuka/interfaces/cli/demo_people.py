@@ -12,7 +12,7 @@ from xuka.accounts import operations as accounts
 from xuka.catalogue import queries as catalogue
 from xuka.catalogue.models import PlanVersion
 from xuka.interfaces import clock
-from xuka.interfaces.web.demo import PEOPLE
+from xuka.interfaces.web.demo import PEOPLE, SPARE_CARD
 from xuka.kernel import ids
 from xuka.kernel.money import Money
 from xuka.ledger import operations as ledger
@@ -43,9 +43,6 @@ GUESTS = (
           timedelta(days=8)),
 )  # fmt: skip
 
-# Waits for whoever registers in the demo and wants to add a card.
-SPARE_ICCID, SPARE_CODE, SPARE_PLAN = "8981100000000000457", "XUKA-2026-CARD", "jp-week-3gb-day"
-
 
 def settle_in(*, carrier_url: str) -> None:
     """Make people, wallets and cards that are missing. Calling it again changes nothing.
@@ -74,21 +71,26 @@ def settle_in(*, carrier_url: str) -> None:
             ends_at = _card(guest, user.id, now)
             if guest.iccid not in known:
                 _at_the_carrier(carrier, guest.iccid, _plan(guest.plan), ends_at)
-        spare = _plan(SPARE_PLAN)
+        spare = _plan(SPARE_CARD.plan)
         lines.add_to_stock(
-            iccid=SPARE_ICCID, carrier=spare.carrier, claim_code=SPARE_CODE, plan_version=spare, who="seller", now=now
+            iccid=SPARE_CARD.iccid,
+            carrier=spare.carrier,
+            claim_code=SPARE_CARD.code,
+            plan_version=spare,
+            who="seller",
+            now=now,
         )
-        if SPARE_ICCID not in known:
-            _at_the_carrier(carrier, SPARE_ICCID, spare, None)
+        if SPARE_CARD.iccid not in known:
+            _at_the_carrier(carrier, SPARE_CARD.iccid, spare, None)
 
 
 def _card(guest: Guest, owner: UUID, now: datetime) -> datetime:
     """The guest's card with its running period; returns when that ends."""
     plan = _plan(guest.plan)
     line = lines.add_to_stock(
-        iccid=guest.iccid, carrier=plan.carrier, claim_code=SPARE_CODE, plan_version=plan, who="seller", now=now
+        iccid=guest.iccid, carrier=plan.carrier, claim_code=SPARE_CARD.code, plan_version=plan, who="seller", now=now
     )
-    lines.claim(customer=owner, iccid=guest.iccid, code=SPARE_CODE, now=now)
+    lines.claim(customer=owner, iccid=guest.iccid, code=SPARE_CARD.code, now=now)
     began = now - guest.began
     period = lines.open_period(
         line_id=line.id, order_id=ids.derived(line.id, "sold"), ordinal=0, plan_version=plan, activated_at=began,

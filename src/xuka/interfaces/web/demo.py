@@ -75,6 +75,18 @@ PEOPLE = (
 
 
 @dataclass(frozen=True, slots=True)
+class SpareCard:
+    """A card in stock that whoever registers in the demo can add."""
+
+    iccid: str
+    code: str
+    plan: str
+
+
+SPARE_CARD = SpareCard("8981100000000000457", "XUKA-2026-CARD", "jp-week-3gb-day")
+
+
+@dataclass(frozen=True, slots=True)
 class Switch:
     """A way for the carrier to fail at the next renewal; ``times`` None goes on until it is switched off."""
 
@@ -134,7 +146,7 @@ def _back(request: HttpRequest) -> HttpResponse:
 @require_GET
 def people(request: HttpRequest) -> HttpResponse:
     """Who do you want to be?"""
-    return render(request, "demo/people.html", {"people": PEOPLE})
+    return render(request, "demo/people.html", {"people": PEOPLE, "spare": SPARE_CARD})
 
 
 @require_POST

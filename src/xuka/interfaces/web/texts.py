@@ -352,6 +352,11 @@ def lost(facts: Iterable[Mapping[str, Any]]) -> list[str]:
 def _lost(fact: Mapping[str, Any]) -> str:
     if fact["kind"] == "part_of_today":
         return gettext("Today counts as the first day, however late it is: the part of today that is over is lost.")
+    if fact["kind"] == "part_of_first_day":
+        return gettext(
+            "The new time is counted in calendar days: the day on which it begins is the first, "
+            "though part of it belongs to the plan before."
+        )
     return gettext("Something that you have now ends with this renewal. Ask us before you pay.")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 from granian import Granian
 from granian.constants import Interfaces
@@ -19,6 +20,7 @@ class Command(BaseCommand):
         parser.add_argument("--threads", type=int, default=4, help="Threads of a process, each with a connection.")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        settings.STATIC_ROOT.mkdir(parents=True, exist_ok=True)
         Granian(
             "xuka.project.wsgi:application",
             address=options["host"],
