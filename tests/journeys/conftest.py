@@ -1,0 +1,20 @@
+"""What several journeys begin with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.journeys.renewal_world import Trade
+
+
+@pytest.fixture
+def trade(transactional_db: None, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Trade]:
+    """A shop at work: see ``renewal_world``."""
+    from tests.journeys import renewal_world  # models can be imported once Django is set up
+
+    with renewal_world.at_work(settings, monkeypatch) as trade:
+        yield trade
