@@ -75,6 +75,6 @@ def standing(
 
 
 def exact(found: tuple[Activation, ...], *, key: str, iccid: str, package: str) -> tuple[Activation, ...]:
-    """Only what is exactly ours, oldest first: the carrier's filter may be a LIKE."""
+    """Only what is exactly ours, oldest first: the carrier's filter may be a LIKE. Of the same second, as listed."""
     ours = [a for a in found if (a.key, a.iccid, a.package) == (key, iccid, package)]
-    return tuple(sorted(ours, key=lambda a: (a.activated_at, a.reference)))
+    return tuple(sorted(ours, key=lambda a: a.activated_at))

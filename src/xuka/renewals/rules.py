@@ -166,9 +166,11 @@ def _while_unknown(now: datetime, state: State, asked: Asked, promised_by: datet
     assert asked.look_at is not None, "what is unknown is looked for"
     if now >= asked.look_at:
         return Next(Step.LOOK)
-    if state != State.NEEDS_A_PERSON and now >= promised_by + PATIENCE:
+    if state == State.NEEDS_A_PERSON:
+        return Next(Step.WAIT, asked.look_at)
+    if now >= promised_by + PATIENCE:
         return Next(Step.CALL_A_PERSON)
-    return Next(Step.WAIT, asked.look_at)
+    return Next(Step.WAIT, min(asked.look_at, promised_by + PATIENCE))
 
 
 def _after_the_end(now: datetime, facts: Situation) -> Next:
