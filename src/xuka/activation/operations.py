@@ -106,7 +106,7 @@ def settle(call: Call, outcome: Outcome, *, now: datetime) -> tuple[Attempt, tup
     attempt = Attempt.objects.select_for_update().get(id=call.attempt_id)
     attempt.lease_until = None
     if attempt.state == Attempt.State.DONE:
-        spare = _count(attempt, outcome) if call.is_look else ()
+        spare = _count(attempt, outcome, now) if call.is_look else ()
     elif call.is_look:
         spare = _settle_look(attempt, outcome, now)
     else:
@@ -115,11 +115,13 @@ def settle(call: Call, outcome: Outcome, *, now: datetime) -> tuple[Attempt, tup
     return attempt, spare
 
 
-def _count(attempt: Attempt, outcome: Outcome) -> tuple[Activation, ...]:
+def _count(attempt: Attempt, outcome: Outcome, now: datetime) -> tuple[Activation, ...]:
     """The last look at something that was asked twice and is done: did the carrier take both?"""
-    attempt.look_at = None
-    if not isinstance(outcome, Done):
+    if not isinstance(outcome, Done):  # a look that fails tells nothing
+        attempt.looks += 1
+        attempt.look_at = now + look_again_after(attempt.looks)
         return ()
+    attempt.look_at = None
     ours = exact(outcome.value, key=words_of(attempt.id), iccid=attempt.iccid, package=attempt.package)
     return tuple(a for a in ours if a.reference != attempt.reference)
 
@@ -206,9 +208,9 @@ def declare_absent(attempt: Attempt) -> None:
 
 
 def allow_another_ask(attempt: Attempt) -> None:
-    """A person lets the carrier be asked once more, at once."""
+    """A person lets the carrier be asked once more, at once. Should it turn out to have acted before, it is counted."""
     attempt.state = Attempt.State.ABSENT
-    attempt.unknown_asks = 0
+    attempt.unknown_asks = 1
     attempt.lease_until = None
     attempt.save(update_fields=["state", "unknown_asks", "lease_until"])
 

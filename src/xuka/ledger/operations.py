@@ -38,9 +38,15 @@ with wanted as (
     where a.limited and a.id in (select account from change) order by a.id for update
 ), short as (
     select from locked l join change c on c.account = l.id where l.balance + c.amount < 0
+    union all
+    select from change c where c.amount < 0 and not exists (select from ledger_account a where a.id = c.account)
+), other as (
+    select from wanted w join ledger_transfer t on t.id = w.id
+    where (t.debit_id, t.credit_id, t.unit, t.amount) is distinct from (w.debit_id, w.credit_id, w.unit, w.amount)
 ), moved as (
     insert into ledger_transfer (id, cause, leg, debit_id, credit_id, unit, amount, at)
-    select id, cause, leg, debit_id, credit_id, unit, amount, %s from fresh where not exists (select from short)
+    select id, cause, leg, debit_id, credit_id, unit, amount, %s from fresh
+    where not exists (select from short) and not exists (select from other)
     on conflict (id) do nothing
     returning debit_id, credit_id, amount
 ), balanced as (
@@ -52,7 +58,7 @@ with wanted as (
     ) m
     where a.id = m.account and a.limited
 )
-select (select count(*) from moved), exists (select from short)
+select (select count(*) from moved), exists (select from short), exists (select from other)
 """
 
 
@@ -63,14 +69,15 @@ def post(*legs: Leg, now: datetime) -> int:
         How many of them were new.
 
     Raises:
-        InsufficientFunds: a limited account would go below zero; the caller's transaction is still good.
+        InsufficientFunds: a limited account would go below zero, or was never opened and so holds nothing; the
+            caller's transaction is still good.
         DifferentTransfer: a transfer with the same cause and leg exists with other content.
     """
     columns = zip(*((x.id, x.cause, x.leg, x.debit, x.credit, x.unit, x.amount) for x in legs), strict=True)
     with connection.cursor() as cursor:
         cursor.execute(_POST, [*(list(column) for column in columns), now])
-        posted, short = cursor.fetchone()
-    if short:
+        posted, short, other = cursor.fetchone()
+    if short and not other:
         raise InsufficientFunds("An account holds less than what should leave it.")
     if posted < len(legs):
         _require_same(legs)
