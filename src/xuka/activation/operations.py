@@ -42,11 +42,13 @@ class Call:
     not_after: float
 
 
-def intend(*, cause: UUID, ordinal: int, carrier_name: str, iccid: str, package: str, now: datetime) -> Call:
+def intend(
+    *, there: Attempt | None, cause: UUID, ordinal: int, carrier_name: str, iccid: str, package: str, now: datetime
+) -> Call:
     """Write down that the carrier is about to be asked, with a lease longer than the whole call.
 
-    Must commit before the call is made. For an attempt that exists this is a further ask under the same key; the
-    caller (``renewals.rules``) has made sure that the one before surely did not act.
+    Must commit before the call is made. For an attempt that is ``there`` this is a further ask under the same key; the
+    caller (``renewals.rules``) has made sure that the one before surely did not act, and holds the lock on its cause.
     """
     them = carrier(carrier_name)
     key = key_of(cause=cause, ordinal=ordinal)
@@ -60,14 +62,13 @@ def intend(*, cause: UUID, ordinal: int, carrier_name: str, iccid: str, package:
         "reason": "",
         "looks": 0,
     }
-    attempt, is_new = Attempt.objects.get_or_create(
-        id=key,
-        defaults={
-            "cause": cause, "ordinal": ordinal, "carrier": carrier_name, "iccid": iccid, "package": package,
-            "intended_at": now, "asks": 1, **values,
-        },
-    )  # fmt: skip
-    if not is_new:
+    if there is None:
+        attempt = Attempt.objects.create(
+            id=key, cause=cause, ordinal=ordinal, carrier=carrier_name, iccid=iccid, package=package, intended_at=now,
+            asks=1, **values,
+        )  # fmt: skip
+    else:
+        attempt = there
         Attempt.objects.filter(id=key).update(asks=attempt.asks + 1, **values)
     ask = partial(them.renew, key=words_of(key), iccid=attempt.iccid, package=attempt.package)
     return Call(key, ask, is_look=False, lease_until=lease_until, not_after=_not_after())

@@ -101,14 +101,17 @@ def open_account(*, id: UUID, kind: str, unit: str, limited: bool) -> UUID:
 
 def house(kind: str, unit: str) -> UUID:
     """The seller's own account of this kind and unit ("revenue", "tax", "staff_credit"…), opened when missing."""
-    id = house_id(kind, unit)
-    if not _is_open(id):
-        open_account(id=id, kind=kind, unit=unit, limited=False)
-    return id
+    return houses(kind, unit=unit)[0]
 
 
-def _is_open(id: UUID) -> bool:
-    return Account.objects.filter(id=id).exists()
+def houses(*kinds: str, unit: str) -> tuple[UUID, ...]:
+    """The seller's own accounts of these kinds, in their order, opened when missing; one query when none is."""
+    wanted = {house_id(kind, unit): kind for kind in kinds}
+    there = set(Account.objects.filter(id__in=wanted).values_list("id", flat=True))
+    for id, kind in wanted.items():
+        if id not in there:
+            open_account(id=id, kind=kind, unit=unit, limited=False)
+    return tuple(wanted)
 
 
 def wallet(*, customer: UUID, currency: str) -> UUID:

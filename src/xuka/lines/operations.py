@@ -92,7 +92,7 @@ def lock(line_id: UUID) -> Line:
     return Line.objects.select_for_update(of=("self",)).select_related("market").get(id=line_id)
 
 
-@transaction.atomic
+@transaction.atomic(savepoint=False)
 def open_period(
     *,
     line_id: UUID,

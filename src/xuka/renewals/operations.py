@@ -7,6 +7,7 @@ of times, from anywhere. What the next step is, ``rules.next_step`` decides; her
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
@@ -265,9 +266,9 @@ def advance(*, order_id: UUID, now: datetime) -> bool:
         assert order is not None, "orders are never deleted"
         attempt, spare = activation.settle(call, outcome, now=now)
         _count_duplicates(order, spare, now)
-        _take_if_free(order, attempt, now)
+        goes_on = _take_if_free(order, attempt, now)
         order.save()
-    return True
+    return goes_on
 
 
 def _locked(order_id: UUID) -> Order | None:
@@ -304,16 +305,17 @@ def _take(next: Next, order: Order, attempt: Attempt | None, now: datetime) -> C
     return take(order, attempt, now) if take else None
 
 
-def _take_if_free(order: Order, attempt: Attempt, now: datetime) -> None:
-    """After an answer: deliver in the same transaction if that is what follows, else say when to go on."""
-    following = rules.next_step(now, _situation(order, attempt))
+def _take_if_free(order: Order, attempt: Attempt, now: datetime) -> bool:
+    """After an answer: deliver in the same transaction if that is what follows. Returns whether it goes on at once."""
+    facts = _situation(order, attempt)
+    following = rules.next_step(now, facts)
     if following.step == Step.DELIVER:
         _deliver(order, attempt, now)
-        following = rules.next_step(now, _situation(order, attempt))
-    if following.step in {Step.WAIT, Step.FINISH}:
-        order.next_step_at = following.until
-    else:
-        order.next_step_at = now
+        earned = replace(facts, state=State(order.state), hold_minor=facts.hold_minor - order.total_minor)
+        following = rules.next_step(now, earned)
+    goes_on = following.step not in {Step.WAIT, Step.FINISH}
+    order.next_step_at = now if goes_on else following.until
+    return goes_on
 
 
 def _fund(order: Order, attempt: Attempt | None, now: datetime) -> None:
@@ -329,6 +331,7 @@ def _ask(order: Order, attempt: Attempt | None, now: datetime) -> Call:
     if order.state == State.FUNDED:
         move_to(order, State.ACTIVATING, who="clock", now=now)
     call = activation.intend(
+        there=attempt,
         cause=order.id,
         ordinal=0,
         carrier_name=order.plan_version.carrier,
@@ -376,9 +379,10 @@ def _deliver(order: Order, attempt: Attempt | None, now: datetime) -> None:
         now=now,
     )
     hold, unit = order.hold_id, order.currency
-    revenue = Leg(order.id, "revenue", hold, ledger.house("revenue", unit), unit, order.total_minor - order.tax_minor)
-    tax = Leg(order.id, "tax", hold, ledger.house("tax", unit), unit, order.tax_minor)
-    ledger.post(*(leg for leg in (revenue, tax) if leg.amount), now=now)
+    revenue, tax = ledger.houses("revenue", "tax", unit=unit)
+    net = Leg(order.id, "revenue", hold, revenue, unit, order.total_minor - order.tax_minor)
+    inside = Leg(order.id, "tax", hold, tax, unit, order.tax_minor)
+    ledger.post(*(leg for leg in (net, inside) if leg.amount), now=now)
     order.reason = ""
     move_to(order, State.ACTIVE, who=f"carrier:{attempt.carrier}", now=now)
 
@@ -436,7 +440,7 @@ def _count_duplicates(order: Order, spare: tuple[Activation, ...], now: datetime
 def _book_loss(order: Order, reference: str, what: str, now: datetime) -> None:
     version = order.plan_version
     unit = version.cost_currency
-    loss, payable = ledger.house("carrier_loss", unit), ledger.house("carrier_payable", unit)
+    loss, payable = ledger.houses("carrier_loss", "carrier_payable", unit=unit)
     ledger.post(Leg(order.id, f"{what}:{reference}", payable, loss, unit, version.cost_minor), now=now)
     journal.record(
         what=f"activation.{what}",

@@ -1,0 +1,76 @@
+"""Counts, which unlike speed are the same everywhere: a renewal's commits, the queries of the page looked at most."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from uuid import uuid4
+
+import pytest
+from django.conf import settings
+from django.test import Client
+
+from benchmarks.statements import commits_in, recorded
+from tests.journeys.web_world import Shop, open_shop
+from xuka.activation import operations as activation
+from xuka.interfaces import clock
+from xuka.interfaces.jobs import tasks
+from xuka.metering import operations as metering
+from xuka.renewals import operations as renewals
+from xuka.renewals import queries as renewals_queries
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def shop(monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
+    """The demo's people, and a carrier that does everything at once."""
+    monkeypatch.setattr(settings, "CARRIERS", {"airalo": {"connector": "benchmarks.carrier.Instant"}})
+    activation.carrier.cache_clear()
+    yield open_shop(now=clock.now(), seed_card=lambda **card: None)
+    activation.carrier.cache_clear()
+
+
+def test_a_renewal_from_the_wallet_takes_at_most_five_commits_from_quote_to_active(shop: Shop) -> None:
+    line, customer, order_id = shop.cards["xiaoyu"], shop.people["xiaoyu"].id, uuid4()
+    renewals_queries.choices(line=line, now=clock.now())  # the page with the plans, seen before, has asked the carrier
+
+    def renew() -> None:
+        version = shop.plan("be-week-3gb-day")
+        quote = renewals.quote(line_id=line.id, plan_version_id=version.id, customer=customer, now=clock.now())
+        renewals.place(order_id=order_id, quote_id=quote.id, customer=customer, now=clock.now())
+        tasks.advance_order(str(order_id))
+
+    sent = recorded(renew)
+    order = renewals_queries.order(order_id)
+    assert order is not None
+    assert order.state == "active"
+    # The quote; the order with its money; the intention to ask the carrier; the carrier's answer with all it brings.
+    assert commits_in(sent) == 4
+    assert sent.count("COMMIT") == 3
+    assert not [statement for statement in sent if statement.startswith("SAVEPOINT")]
+
+
+def test_a_first_quote_takes_two_more_commits_for_what_the_carrier_tells(shop: Shop) -> None:
+    line, customer = shop.cards["xiaoyu"], shop.people["xiaoyu"].id
+    version = shop.plan("be-week-3gb-day")
+
+    def quote() -> None:
+        renewals.quote(line_id=line.id, plan_version_id=version.id, customer=customer, now=clock.now())
+
+    assert commits_in(recorded(quote)) == 3
+    assert commits_in(recorded(quote)) == 1
+
+
+def test_the_card_page_takes_at_most_eight_queries(shop: Shop) -> None:
+    line = shop.cards["xiaoyu"]
+    metering.record_reading(
+        line_id=line.id, unlimited=True, remaining_bytes=None, total_bytes=None, expires_at=None, status="ACTIVE",
+        as_of=clock.now(), now=clock.now(),
+    )  # fmt: skip
+    browser = Client()
+    browser.force_login(shop.people["xiaoyu"])
+    for page in ("/", f"/cards/{line.id}/"):
+        assert browser.get(page).status_code == 200
+        sent = recorded(lambda page=page: browser.get(page))
+        assert len(sent) <= 8, "\n".join(sent)
+        assert commits_in(sent) == 0
