@@ -17,9 +17,10 @@ from django.conf import settings
 from django.db import transaction
 from django.utils.module_loading import import_string
 
-from xuka.activation.contract import Activation, Carrier, Usage
+from xuka.activation.contract import Activation, Carrier, Offer, Usage
 from xuka.activation.models import Attempt, BalanceReading, OfferReading
 from xuka.activation.rules import BALANCE_FRESH, LEASE_MARGIN, OFFERS_FRESH, exact, key_of, look_again_after, words_of
+from xuka.kernel.money import Money
 from xuka.kernel.outcome import Done, Outcome, Refused, Unknown
 from xuka.lines.queries import Line
 
@@ -229,11 +230,25 @@ def stop_watching(attempt: Attempt) -> None:
     attempt.save(update_fields=["watch_until"])
 
 
-def refresh_offers(*, line: Line, now: datetime) -> None:
-    """Ask what can be put on this card, unless that was asked less than a minute ago. Never raises for the world."""
-    if OfferReading.objects.filter(line_id=line.id, as_of__gt=now - OFFERS_FRESH).exists():
+def refresh_standing(*, line: Line, now: datetime) -> None:
+    """Ask what can be put on this card and how much credit the seller has, each unless told a short while ago.
+
+    Both answers are stored together, after both calls. Never raises for the world.
+    """
+    knows_offers = OfferReading.objects.filter(line_id=line.id, as_of__gt=now - OFFERS_FRESH).exists()
+    knows_balance = _knows_balance(line.carrier, now - BALANCE_FRESH)
+    offers = None if knows_offers else carrier(line.carrier).offers(iccid=line.iccid)
+    balance = None if knows_balance else carrier(line.carrier).balance()
+    if offers is None and balance is None:
         return
-    outcome = carrier(line.carrier).offers(iccid=line.iccid)
+    with transaction.atomic():
+        if offers is not None:
+            _keep_offers(line.id, offers, now)
+        if balance is not None:
+            _keep_balance(line.carrier, balance, now)
+
+
+def _keep_offers(line_id: UUID, outcome: Outcome[tuple[Offer, ...]], now: datetime) -> None:
     packages: dict[str, list[object]] = {}
     reason = ""
     match outcome:
@@ -243,21 +258,34 @@ def refresh_offers(*, line: Line, now: datetime) -> None:
             reason = "unknown" if retry_after else word
         case Unknown():
             reason = "unknown"
-    OfferReading.objects.update_or_create(
-        line_id=line.id, defaults={"packages": packages, "reason": reason, "as_of": now}
+    OfferReading.objects.bulk_create(
+        [OfferReading(line_id=line_id, packages=packages, reason=reason, as_of=now)],
+        update_conflicts=True,
+        unique_fields=["line_id"],
+        update_fields=["packages", "reason", "as_of"],
     )
 
 
 def refresh_balance(*, carrier_name: str, now: datetime, fresh: timedelta = BALANCE_FRESH) -> None:
     """Read the seller's credit at a carrier, unless it was read within ``fresh``. A failed reading changes nothing."""
-    if BalanceReading.objects.filter(carrier=carrier_name, as_of__gt=now - fresh).exists():
+    if not _knows_balance(carrier_name, now - fresh):
+        _keep_balance(carrier_name, carrier(carrier_name).balance(), now)
+
+
+def _knows_balance(carrier_name: str, since: datetime) -> bool:
+    return BalanceReading.objects.filter(carrier=carrier_name, as_of__gt=since).exists()
+
+
+def _keep_balance(carrier_name: str, outcome: Outcome[Money], now: datetime) -> None:
+    if not isinstance(outcome, Done):
         return
-    outcome = carrier(carrier_name).balance()
-    if isinstance(outcome, Done):
-        money = outcome.value
-        BalanceReading.objects.update_or_create(
-            carrier=carrier_name, defaults={"amount_minor": money.minor, "currency": money.currency, "as_of": now}
-        )
+    money = outcome.value
+    BalanceReading.objects.bulk_create(
+        [BalanceReading(carrier=carrier_name, amount_minor=money.minor, currency=money.currency, as_of=now)],
+        update_conflicts=True,
+        unique_fields=["carrier"],
+        update_fields=["amount_minor", "currency", "as_of"],
+    )
 
 
 def read_usage(*, carrier_name: str, iccid: str) -> Outcome[Usage]:

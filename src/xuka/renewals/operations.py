@@ -97,8 +97,7 @@ def quote(*, line_id: UUID, plan_version_id: UUID, customer: UUID, now: datetime
         raise CannotRenew("unknown_plan")
     if (version.plan.market_id, version.carrier) != (line.market_id, line.carrier):
         raise CannotRenew("other_market")
-    activation.refresh_offers(line=line, now=now)
-    activation.refresh_balance(carrier_name=line.carrier, now=now)
+    activation.refresh_standing(line=line, now=now)
     standing = activation_queries.standing_of(
         line_id=line.id, carrier_name=line.carrier, package=version.package, now=now
     )

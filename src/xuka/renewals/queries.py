@@ -69,8 +69,7 @@ def waiting_orders(customer: UUID) -> list[UUID]:
 
 def choices(*, line: Line, now: datetime) -> list[Choice]:
     """The plans on sale for this card, with whether the carrier would put each on it now. May ask the carrier."""
-    activation.refresh_offers(line=line, now=now)
-    activation.refresh_balance(carrier_name=line.carrier, now=now)
+    activation.refresh_standing(line=line, now=now)
     versions = [v for v in catalogue.plans_on_sale(line.market_id) if v.carrier == line.carrier]
     standings = activation_queries.standings_of(
         line_id=line.id, carrier_name=line.carrier, packages=[v.package for v in versions], now=now
@@ -100,8 +99,8 @@ def orders_of(customer: UUID, *, limit: int = 100) -> list[Order]:
 
 
 def open_order(line_id: UUID, *, track: str = "main") -> Order | None:
-    """The order under way on this line and track."""
-    return _orders().filter(line_id=line_id, track=track, state__in=OPEN_STATES).first()
+    """The order under way on this line and track; its line, plan and quote are not loaded."""
+    return Order.objects.filter(line_id=line_id, track=track, state__in=OPEN_STATES).first()
 
 
 def progress(order: Order, now: datetime) -> Progress:
