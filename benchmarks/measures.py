@@ -9,6 +9,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import connection
+from tqdm import tqdm
 
 from benchmarks import clients, pgbench, statements, web
 from benchmarks.clients import CLIENTS, Clients
@@ -105,7 +106,7 @@ def renewals(url: str, shop: Shop, two: Clients, rounds: int, each: int) -> list
     commits = statements.commits_in(recording.statements)
     with web.serving(workers=CLIENTS) as (port, _):
         _warm(shop, two, port)
-        for _ in range(rounds):
+        for _ in tqdm(range(rounds), desc="renewals", leave=False):
             ours, theirs, posted = ([shop.wishes(each) for _ in range(CLIENTS)] for _ in range(3))
             warm = [[*shop.wishes(WARM), *client] for client in theirs]
             signed = [[(wish, web.session_of(wish.card.customer)) for wish in client] for client in posted]
@@ -136,7 +137,7 @@ def transfers(url: str, shop: Shop, two: Clients, rounds: int, each: int) -> lis
     recording = statements.of_transfer(_leg(shop.card()), lambda leg: clients.post([leg]))
     posted, asked = Times(), Times()
     two.run("post", *(([_leg(card) for card in client],) for client in wallets))
-    for _ in range(rounds):
+    for _ in tqdm(range(rounds), desc="transfers", leave=False):
         legs = [[_leg(card) for card in client * LEGS_TO_A_RENEWAL] for client in wallets]
         theirs = [
             [recording.for_other({"wallet": str(leg.credit)}) for leg in client[:WARM] + client] for client in legs
