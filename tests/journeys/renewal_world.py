@@ -118,7 +118,7 @@ class Trade:
     def fail(self, *kinds: str, endpoint: str = "submit_topup", times: int | None = 1, **more: Any) -> None:
         """The carrier's next top-ups fail like this; what it was told before still holds."""
         waiting = [{"kind": kind, "endpoint": endpoint, "times": times, **more} for kind in kinds]
-        there = [one for one in self.world.faults.told()["waiting"]]
+        there = list(self.world.faults.told()["waiting"])
         self.world.faults.set([*there, *waiting])
 
     def heal(self) -> None:

@@ -80,8 +80,10 @@ class House:
         process.wait()
 
     def close(self) -> None:
+        """Everybody is gone, and the database has noticed."""
         for name in list(self._running):
             self.kill(name)
+        wait_until(lambda: not _other_sessions(), "the database lets go of the dead")
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """One ``xuka`` command, to its end."""
@@ -105,9 +107,9 @@ class House:
             "XUKA_SMTP_PORT": smtp.split(":")[1],
         }
 
-    def start_worker(self, name: str) -> None:
+    def start_worker(self, name: str, *, jobs_at_a_time: int = 4) -> None:
         """A worker; returns before it is ready."""
-        self.start(name, *XUKA, "work")
+        self.start(name, *XUKA, "work", "--concurrency", str(jobs_at_a_time))
 
     def start_web(self, name: str, port: int) -> str:
         """A web server; returns its address before it is ready."""
@@ -169,7 +171,9 @@ def browser_of(user: User, url: str) -> httpx.Client:
 
 
 @contextmanager
-def open_house(folder: Path, settings: Any, *, deadline_seconds: float, cards: int) -> Iterator[tuple[House, list[Line]]]:
+def open_house(
+    folder: Path, settings: Any, *, deadline_seconds: float, cards: int
+) -> Iterator[tuple[House, list[Line]]]:
     """A house with the world outside running, and a customer with that many cards and the money to renew each once."""
     house = House(folder, deadline_seconds=deadline_seconds)
     try:
@@ -187,6 +191,14 @@ def open_house(folder: Path, settings: Any, *, deadline_seconds: float, cards: i
     finally:
         house.close()
         activation.carrier.cache_clear()
+
+
+def _other_sessions() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "select count(*) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
+        )
+        return cursor.fetchone()[0]
 
 
 def _url_of_the_tests_database() -> str:
