@@ -1,6 +1,6 @@
 """Renewals under faults, kills, doubled calls, interleaved workers and a jumping clock.
 
-A failing seed replays exactly: ``XUKA_SEED=17 make replay``. ``XUKA_SEEDS`` is how many seeds are run.
+A failing seed replays exactly: ``XUKA_SEED=17 pytest tests/simulation -k every_renewal``. ``XUKA_SEEDS``: how many seeds.
 """
 
 from __future__ import annotations

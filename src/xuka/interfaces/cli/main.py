@@ -26,7 +26,7 @@ Settings come from the environment; see docs/reference/settings.md.
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run one command. Exits with 2 on a wrong one, with the command's own status otherwise."""
+    """Run one command. Exits with 1 when there is none of this name, with the command's own status otherwise."""
     given = sys.argv[1:] if arguments is None else arguments
     if not given or given[0] in {"help", "--help", "-h"}:
         print(HELP)

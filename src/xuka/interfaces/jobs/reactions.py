@@ -1,6 +1,7 @@
 """What follows from what: the one page. A fact's name -> the jobs that are deferred when it is recorded.
 
-Each job is given the fact's subject. A lost job is no loss: the sweeper finds the same work by its due time.
+Each job is given the fact's subject. A lost job is no loss for orders and messages: the sweeper finds the same work by
+its due time. A letter about an order is queued by its job alone; jobs of a worker that died are done by another.
 """
 
 from __future__ import annotations
