@@ -1,6 +1,7 @@
 """Renewals under faults, kills, doubled calls, interleaved workers and a jumping clock.
 
-A failing seed replays exactly: ``XUKA_SEED=17 pytest tests/simulation -k every_renewal``. ``XUKA_SEEDS``: how many seeds.
+A failing seed replays exactly: ``XUKA_SEED=17 pytest tests/simulation -k every_renewal``.
+``XUKA_SEEDS`` is how many seeds are run.
 """
 
 from __future__ import annotations
