@@ -87,8 +87,8 @@ def post(*legs: Leg, now: datetime) -> int:
 def _require_same(legs: tuple[Leg, ...]) -> None:
     there = Transfer.objects.in_bulk([leg.id for leg in legs])
     for leg in legs:
-        row = there[leg.id]
-        if (row.debit_id, row.credit_id, row.unit, row.amount) != (leg.debit, leg.credit, leg.unit, leg.amount):
+        row = there.get(leg.id)
+        if row and (row.debit_id, row.credit_id, row.unit, row.amount) != (leg.debit, leg.credit, leg.unit, leg.amount):
             raise DifferentTransfer(f"A transfer '{leg.leg}' of {leg.cause} exists with other content.")
 
 

@@ -62,7 +62,8 @@ class Period(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["order_id", "ordinal"], name="period_once_an_order"),
             models.CheckConstraint(
-                condition=Q(span__isnull=True) | Q(span__isempty=False, span__lower_inc=True, span__upper_inc=False),
+                condition=Q(span__isnull=True)
+                | Q(span__isempty=False, span__lower_inc=True, span__upper_inc=False, span__upper_inf=False),
                 name="period_never_empty",
             ),
             ExclusionConstraint(

@@ -115,7 +115,12 @@ class Migration(migrations.Migration):
             constraint=models.CheckConstraint(
                 condition=models.Q(
                     ("span__isnull", True),
-                    models.Q(("span__isempty", False), ("span__lower_inc", True), ("span__upper_inc", False)),
+                    models.Q(
+                        ("span__isempty", False),
+                        ("span__lower_inc", True),
+                        ("span__upper_inc", False),
+                        ("span__upper_inf", False),
+                    ),
                     _connector="OR",
                 ),
                 name="period_never_empty",
