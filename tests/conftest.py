@@ -75,11 +75,15 @@ def _commits(item: pytest.Item, fixtures: list[str]) -> bool:
 
 @pytest.fixture(autouse=True)
 def _nothing_left_behind(request: pytest.FixtureRequest, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
-    """Tests that commit leave no cached rate limit and no job: Django's flush knows only tables it manages.
+    """No test leaves a language behind, and none that commits leaves a cached rate limit or a job: Django's flush
+    knows only tables it manages.
 
     The cache table itself is made with the test database, where Django calls ``createcachetable``.
     """
+    from django.utils import translation
+
     yield
+    translation.deactivate()
     if not _commits(request.node, request.fixturenames):
         return
     from django.db import connection

@@ -39,7 +39,8 @@ def minutes(count: float) -> timedelta:
 def is_active_once(trade: Trade, order: Order) -> bool:
     """Everything that a renewal of xiaoyu's card leaves behind, exactly once."""
     found = trade.order(order)
-    assert (found.state, found.reason, found.next_step_at) == ("active", "", None)
+    assert (found.state, found.reason) == ("active", "")
+    assert found.next_step_at == trade.attempt(order).look_at  # nothing is left but to count, if that
     assert [one.package for one in trade.truth(order)] == ["belsim-7days-unlimited-topup"]
     (period,) = trade.periods(order)
     assert (period.span.lower, period.span.upper) == (CARD_ENDS, CARD_ENDS + timedelta(days=7))
@@ -77,11 +78,29 @@ def test_a_carrier_that_acts_and_does_not_say_so_is_found_not_bought_from_twice(
     assert trade.letters(order) == [("confirmed", XIAOYU), ("renewed", XIAOYU)]
 
 
-def test_a_carrier_that_answers_is_not_looked_at(trade: Trade) -> None:
+def test_a_carrier_that_answers_is_looked_at_only_once_and_later_to_count(trade: Trade) -> None:
     order = trade.buy()
     trade.work()
     assert is_active_once(trade, order)
     assert (trade.asked, trade.looked) == ([trade.key(order)], 0)
+    trade.wait(days=1)
+    assert (trade.asked, trade.looked) == ([trade.key(order)], 1)
+    assert trade.order(order).next_step_at is None
+    assert is_active_once(trade, order)
+
+
+def test_a_carrier_that_answers_well_and_acts_twice_is_counted_and_told(trade: Trade) -> None:
+    trade.fail("duplicate")
+    order = trade.buy()
+    trade.work()
+    assert trade.transfers(order) == SOLD
+    trade.wait(minutes=5)
+    first, second = trade.truth(order)
+    assert trade.attempt(order).reference == str(first.id)
+    assert trade.transfers(order) == sorted([*SOLD, (f"duplicate:{second.id}", 7_00, "USD")])
+    assert ("staff_activation.duplicate_1", SELLER) in trade.letters(order)
+    assert (len(trade.periods(order)), trade.wallet()) == (1, 60_00 - 12_90)
+    assert trade.order(order).next_step_at is None
 
 
 def test_another_worker_keeps_away_while_the_call_is_on_the_wire(trade: Trade) -> None:
@@ -238,7 +257,7 @@ def test_an_order_that_was_asked_for_twice_is_looked_at_once_more_for_a_double(t
     assert trade.attempt(order).reference == str(kept.id)
     assert trade.transfers(order) == sorted([*SOLD, (f"duplicate:{late.id}", 7_00, "USD")])
     assert len(trade.periods(order)) == 1
-    assert ("staff_carrier_loss", SELLER) in trade.letters(order)
+    assert ("staff_activation.duplicate_1", SELLER) in trade.letters(order)
 
 
 # -- silence, and a person ---------------------------------------------------------------------------------------------
@@ -270,7 +289,7 @@ def test_a_silent_carrier_becomes_a_persons_matter_at_the_stated_time(trade: Tra
     assert trade.letters(order) == [
         ("checking", XIAOYU),
         ("confirmed", XIAOYU),
-        ("staff_needs_a_person", SELLER),
+        ("staff_order.needs_a_person_1", SELLER),
     ]
 
 
@@ -306,11 +325,10 @@ def test_a_person_who_lets_it_be_asked_again_though_it_was_done_is_told_of_the_d
     trade.decide(order, "retry")
     trade.wait(days=1)
     first, second = trade.truth(order)
-    found = trade.order(order)
-    assert (found.state, found.next_step_at) == ("active", None)
+    assert trade.order(order).state == "active"
     assert trade.attempt(order).reference == str(second.id)
     assert trade.transfers(order) == sorted([*SOLD, (f"duplicate:{first.id}", 7_00, "USD")])
-    assert ("staff_carrier_loss", SELLER) in trade.letters(order)
+    assert ("staff_activation.duplicate_1", SELLER) in trade.letters(order)
     assert len(trade.periods(order)) == 1
 
 
@@ -365,7 +383,7 @@ def test_a_refund_by_a_person_then_a_late_done_is_the_sellers_loss(trade: Trade)
     assert ledger.balance(renewals.ledger.house("carrier_payable", "USD")) == -7_00
     assert (trade.wallet(), trade.hold(order), trade.periods(order)) == (60_00, 0, [])
     assert trade.facts(order).count("activation.carrier_loss") == 1
-    assert ("staff_carrier_loss", SELLER) in trade.letters(order)
+    assert ("staff_activation.carrier_loss_1", SELLER) in trade.letters(order)
     assert trade.asked == [trade.key(order)]
     looked = trade.looked
     trade.wait(days=30)
@@ -401,14 +419,15 @@ def test_a_carrier_that_acts_twice_under_one_key_is_adopted_once(trade: Trade) -
     order = trade.buy()
     trade.work()
     first, second = trade.truth(order)
-    found = trade.order(order)
-    assert (found.state, found.next_step_at) == ("active", None)
+    assert trade.order(order).state == "active"
     assert trade.attempt(order).reference == str(first.id)
     assert trade.transfers(order) == [CHARGE, (f"duplicate:{second.id}", 7_00, "USD"), REVENUE, TAX]
     assert len(trade.periods(order)) == 1
     assert trade.wallet() == 60_00 - 12_90
-    assert trade.letters(order) == [("confirmed", XIAOYU), ("renewed", XIAOYU), ("staff_carrier_loss", SELLER)]
+    told = [("confirmed", XIAOYU), ("renewed", XIAOYU), ("staff_activation.duplicate_1", SELLER)]
+    assert trade.letters(order) == told
     trade.wait(days=1)
+    assert trade.order(order).next_step_at is None
     assert trade.facts(order).count("activation.duplicate") == 1
 
 

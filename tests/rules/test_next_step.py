@@ -107,7 +107,7 @@ TABLE: list[tuple[str, Situation, Next]] = [
     ("watched, a look is due", ended(is_watched=True, look_at=NOW), Next(Step.LOOK)),
     ("watched, looking right now", ended(is_watched=True, look_at=NOW, lease_until=LATER), wait(LATER)),
     ("watched, and it was done after all", ended(is_watched=True, state="done"), Next(Step.BOOK_LOSS)),
-    ("that loss is booked", ended(is_watched=True, state="done", look_at=None, loss_booked=True), Next(Step.FINISH)),
+    ("that loss is booked", ended(is_watched=False, state="done", look_at=None), Next(Step.FINISH)),
     ("the watch is over", ended(is_watched=True, state="abandoned"), Next(Step.FINISH)),
 ]
 

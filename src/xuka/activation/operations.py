@@ -118,7 +118,7 @@ def settle(call: Call, outcome: Outcome, *, now: datetime) -> tuple[Attempt, tup
 
 
 def _count(attempt: Attempt, outcome: Outcome, now: datetime) -> tuple[Activation, ...]:
-    """The last look at something that was asked twice and is done: did the carrier take both?"""
+    """The last look at something that is done: did the carrier take it more than once?"""
     if not isinstance(outcome, Done):  # a look that fails tells nothing
         attempt.looks += 1
         attempt.look_at = now + look_again_after(attempt.looks)
@@ -185,8 +185,8 @@ def _adopt(attempt: Attempt, activation: Activation) -> None:
     attempt.activated_at = activation.activated_at
     attempt.carrier_ends_at = activation.ends_at
     attempt.reason = ""
-    asked_twice = attempt.asks > 1 and attempt.unknown_asks > 0
-    attempt.look_at = attempt.absent_at if asked_twice else None
+    attempt.looks = 0
+    attempt.look_at = attempt.absent_at  # once more, to count: did the carrier take it more than once?
 
 
 def attempt_of(*, cause: UUID, ordinal: int = 0, lock: bool = False) -> Attempt | None:
@@ -198,7 +198,7 @@ def attempt_of(*, cause: UUID, ordinal: int = 0, lock: bool = False) -> Attempt 
 def adopt_by_hand(attempt: Attempt, *, reference: str, now: datetime) -> None:
     """A person has seen at the carrier that it was done."""
     _adopt(attempt, Activation(reference, words_of(attempt.id), attempt.iccid, attempt.package, activated_at=now))
-    attempt.lease_until = None
+    attempt.lease_until = attempt.look_at = None  # a person has counted
     attempt.save()
 
 

@@ -440,7 +440,8 @@ def _book_loss(order: Order, reference: str, what: str, now: datetime) -> None:
     version = order.plan_version
     unit = version.cost_currency
     loss, payable = ledger.houses("carrier_loss", "carrier_payable", unit=unit)
-    ledger.post(Leg(order.id, f"{what}:{reference}", payable, loss, unit, version.cost_minor), now=now)
+    if not ledger.post(Leg(order.id, f"{what}:{reference}", payable, loss, unit, version.cost_minor), now=now):
+        return  # seen and booked before
     journal.record(
         what=f"activation.{what}",
         subject=order.id,

@@ -80,7 +80,6 @@ class Asked:
     look_at: datetime | None
     retry_at: datetime | None
     is_watched: bool
-    loss_booked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +179,7 @@ def _after_the_end(now: datetime, facts: Situation) -> Next:
         return Next(Step.FINISH)
     if asked.lease_until is not None and now < asked.lease_until:
         return Next(Step.WAIT, asked.lease_until)
-    if asked.state == "done" and asked.is_watched and not asked.loss_booked:
+    if asked.state == "done" and asked.is_watched:
         return Next(Step.BOOK_LOSS)
     still_looking = asked.state in {"unknown", "intended"} or asked.state == "done"
     if not still_looking or asked.look_at is None:

@@ -10,6 +10,7 @@ from django.template.loader import render_to_string
 from django.utils import translation
 
 from xuka.catalogue import queries as catalogue
+from xuka.journal import queries as journal
 from xuka.kernel import ids
 from xuka.lines import queries as lines
 from xuka.messaging import operations as messaging
@@ -48,18 +49,24 @@ def write(*, order_id: UUID, kind: str, now: datetime) -> None:
 
 
 def alarm(*, order_id: UUID, what: str, now: datetime) -> None:
-    """Tell the seller that an order needs a person, or cost money. One letter per order and reason."""
+    """Tell the seller that an order needs a person, or cost money. One letter for each time that it did.
+
+    Args:
+        what: the fact's name, such as "activation.duplicate".
+    """
     order = renewals.order(order_id)
     if order is None:
         return
+    times = sum(fact.what == what for fact in journal.facts_about(order.id))
+    says = what.split(".")[1].replace("_", " ")
     link = f"{settings.SITE_URL}/staff/renewals/order/{order.id}/change/"
     messaging.queue(
         cause=order.id,
-        kind=f"staff_{what}",
+        kind=f"staff_{what}_{times}",
         to=settings.SELLER_MAIL,
         language="en",
-        subject=f"Order {order.id}: {what.replace('_', ' ')}",
-        text=f"Order {order.id} for card {ids.masked(order.line.iccid)} ({order.state}): {what}.\n\n{link}\n",
+        subject=f"Order {order.id}: {says}",
+        text=f"Order {order.id} for card {ids.masked(order.line.iccid)} ({order.state}): {says}.\n\n{link}\n",
         now=now,
     )
 

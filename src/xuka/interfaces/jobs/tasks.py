@@ -7,7 +7,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from django.conf import settings
-from procrastinate import JobContext, builtin_tasks
+from procrastinate import JobContext, RetryStrategy, builtin_tasks
 from procrastinate.contrib.django import app
 
 from xuka.activation import operations as activation
@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 
 # An order needs seven steps at most; more in one go is a mistake of ours, and the sweeper will come back to it.
 STEPS_IN_A_ROW = 20
+# Nothing sweeps for letters that were never written, so the job itself comes back: after 2, 4, 8 … seconds, for a day.
+PERSISTENT = RetryStrategy(max_attempts=17, exponential_wait=2)
 BALANCE_EVERY = timedelta(minutes=5)
 
 
@@ -50,44 +52,50 @@ def send_message(subject: str) -> None:
     messaging.send(message_id=UUID(subject), now=clock.now())
 
 
-@app.task(name="write_letter_confirmed")
+@app.task(name="write_letter_confirmed", retry=PERSISTENT)
 def write_letter_confirmed(subject: str) -> None:
     """Tell the customer that the order is paid and under way."""
     letters.write(order_id=UUID(subject), kind="confirmed", now=clock.now())
 
 
-@app.task(name="write_letter_renewed")
+@app.task(name="write_letter_renewed", retry=PERSISTENT)
 def write_letter_renewed(subject: str) -> None:
     """Tell the customer that the card is renewed."""
     letters.write(order_id=UUID(subject), kind="renewed", now=clock.now())
 
 
-@app.task(name="write_letter_failed")
+@app.task(name="write_letter_failed", retry=PERSISTENT)
 def write_letter_failed(subject: str) -> None:
     """Tell the customer that the order ended without a renewal."""
     letters.write(order_id=UUID(subject), kind="failed", now=clock.now())
 
 
-@app.task(name="write_letter_refunded")
+@app.task(name="write_letter_refunded", retry=PERSISTENT)
 def write_letter_refunded(subject: str) -> None:
     """Tell the customer that the money is back."""
     letters.write(order_id=UUID(subject), kind="refunded", now=clock.now())
 
 
-@app.task(name="write_letter_checking")
+@app.task(name="write_letter_checking", retry=PERSISTENT)
 def write_letter_checking(subject: str) -> None:
     """Tell the customer that a person is looking, and the seller that one is needed."""
     letters.write(order_id=UUID(subject), kind="checking", now=clock.now())
-    letters.alarm(order_id=UUID(subject), what="needs_a_person", now=clock.now())
+    letters.alarm(order_id=UUID(subject), what="order.needs_a_person", now=clock.now())
 
 
-@app.task(name="alarm_staff")
-def alarm_staff(subject: str) -> None:
-    """Tell the seller of a loss at the carrier."""
-    letters.alarm(order_id=UUID(subject), what="carrier_loss", now=clock.now())
+@app.task(name="alarm_staff_about_loss", retry=PERSISTENT)
+def alarm_staff_about_loss(subject: str) -> None:
+    """Tell the seller that a carrier took something nobody pays for."""
+    letters.alarm(order_id=UUID(subject), what="activation.carrier_loss", now=clock.now())
 
 
-@app.task(name="alarm_staff_about_line")
+@app.task(name="alarm_staff_about_duplicate", retry=PERSISTENT)
+def alarm_staff_about_duplicate(subject: str) -> None:
+    """Tell the seller that a carrier took one renewal more than once."""
+    letters.alarm(order_id=UUID(subject), what="activation.duplicate", now=clock.now())
+
+
+@app.task(name="alarm_staff_about_line", retry=PERSISTENT)
 def alarm_staff_about_line(subject: str) -> None:
     """Tell the seller that the carrier ends a card's period at another time than we do."""
     letters.alarm_about_line(line_id=UUID(subject), now=clock.now())

@@ -38,8 +38,10 @@ class _Policy(EmailPolicy):
     """RFC 5322, with subjects folded by the older code: Python 3.11's newer one loses a space between two pieces."""
 
     def fold_binary(self, name: str, value: str) -> bytes:
-        if name.lower() != "subject" or value.isascii():
+        if name.lower() != "subject":
             return super().fold_binary(name, value)
+        if value.isascii():  # up to 998 characters may stand in a line (RFC 5322 §2.1.1); a subject has far fewer
+            return f"{name}: {value}{self.linesep}".encode("ascii")
         folded = Header(str(value), "utf-8", header_name=name).encode(linesep=self.linesep)
         return f"{name}: {folded}{self.linesep}".encode("ascii")
 
