@@ -10,7 +10,15 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from tests.processes.real_shop import PRICE_MINOR, answers, browser_of, free_port, open_house, wait_until
+from tests.processes.real_shop import (
+    PRICE_MINOR,
+    answers,
+    browser_of,
+    everything_ends,
+    free_port,
+    open_house,
+    wait_until,
+)
 from xuka.accounts.models import User
 from xuka.interfaces import clock
 from xuka.interfaces.jobs import tasks
@@ -52,10 +60,7 @@ def test_everybody_at_once_is_one_order_one_charge_one_activation(tmp_path: Path
             shown[line.id] = rush(browsers, wanted * 2)
         orders = list(Order.objects.all())
         assert sorted(order.line_id for order in orders) == sorted(line.id for line in cards)
-        wait_until(
-            lambda: not Order.objects.filter(next_step_at__isnull=False).exists(),
-            "every order ends",
-        )
+        everything_ends(house)
         for order in Order.objects.all():
             assert (order.state, order.reason) == ("active", "")
             assert {id for _, id in shown[order.line_id]} == {order.id}

@@ -37,15 +37,15 @@ def line(shop: web_world.Shop) -> Line:
     return shop.stock(50, "be-week-3gb-day")
 
 
-def write(sql: str, *values: object) -> None:
+def write(sql: str, *values: Any) -> None:
     """The statement, with every constraint looked at as if it were committed."""
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(sql, values)
+        cursor.execute(sql, list(values))
         cursor.execute("set constraints all immediate")
         cursor.execute("set constraints all deferred")
 
 
-def refused(sql: str, *values: object, by: type[psycopg.Error], wall: str) -> bool:
+def refused(sql: str, *values: Any, by: type[psycopg.Error], wall: str) -> bool:
     """Whether the database refuses this statement, at once or when it would be committed, for this reason."""
     with pytest.raises(DatabaseError) as seen:
         write(sql, *values)
