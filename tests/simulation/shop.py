@@ -27,7 +27,7 @@ from sandbox.carrier.world import World
 from sandbox.transport import InProcess
 from xuka.accounts import operations as accounts
 from xuka.activation import operations as activation
-from xuka.activation import queries as activation_queries
+from xuka.activation.models import Attempt
 from xuka.activation.rules import key_of, words_of
 from xuka.catalogue import operations as catalogue
 from xuka.catalogue import queries as catalogue_queries
@@ -166,7 +166,7 @@ class Shop:
     def run(self, renewals_wanted: int) -> None:
         """Chance, until so many renewals were bought; then time passes until nothing is due any more."""
         self.is_open = True
-        while len(self.orders()) < renewals_wanted:
+        while Order.objects.count() < renewals_wanted:
             self.do(self._one_event())
             self._check_as_it_goes()
         self.settle()
@@ -310,10 +310,10 @@ class Shop:
         )
 
     def somebody_cancels(self) -> None:
-        open_orders = [order for order in self.orders() if order.state in OPEN_STATES]
-        if not open_orders:
+        under_way = self.open_orders()
+        if not under_way:
             return
-        order = self.random.choice(open_orders)
+        order = self.random.choice(under_way)
         try:
             renewals.cancel(order_id=order.id, customer=order.customer_id, now=self.now)
         except renewals.CannotDecide:
@@ -350,9 +350,7 @@ class Shop:
 
     def somebody_decides(self) -> None:
         """A person looks at the carrier's own page and does the right thing, or plays safe and refunds."""
-        for order in self.orders():
-            if order.state != State.NEEDS_A_PERSON:
-                continue
+        for order in Order.objects.filter(state=State.NEEDS_A_PERSON).order_by("placed_at", "id"):
             there = self.truth(order.id)
             exit = self.random.choice(["adopt", "refund"] if there else ["retry", "refund", "close"])
             try:
@@ -376,6 +374,9 @@ class Shop:
     def note(self, text: str) -> None:
         self.trace.append(f"{self.now.isoformat()} {text}")
 
+    def open_orders(self) -> list[Any]:
+        return list(Order.objects.filter(state__in=OPEN_STATES).order_by("placed_at", "id"))
+
     def orders(self) -> list[Any]:
         return list(Order.objects.order_by("placed_at", "id"))
 
@@ -392,7 +393,7 @@ class Shop:
         return hashlib.sha256(json.dumps([self.trace, ends]).encode()).hexdigest()
 
     def _check_as_it_goes(self) -> None:
-        paid = [order for order in self.orders() if order.state in {State.FUNDED, State.ACTIVATING}]
+        paid = list(Order.objects.filter(state__in=[State.FUNDED, State.ACTIVATING]))
         held = ledger_queries.balances(order.hold_id for order in paid)
         for order in paid:
             if held[order.hold_id] < order.total_minor:
@@ -472,9 +473,7 @@ class Watched(InProcess):
             self.shop.wrong("two calls on the wire at once", key)
         if key in self.unsure:
             self.shop.wrong("asked again without looking", key)
-        written = [a for order in self.shop.orders() if words_of(key_of(cause=order.id, ordinal=0)) == key
-                   for a in activation_queries.attempts_of(order.id)]  # fmt: skip
-        if not any(a.state == "intended" for a in written):
+        if not Attempt.objects.filter(id=UUID(key.removeprefix("xuka-")), state="intended").exists():
             self.shop.wrong("asked with nothing written down", key)
 
     def _witness_look(self, key: str, response: httpx.Response) -> None:
@@ -508,8 +507,8 @@ class Watched(InProcess):
             shop.die()
         if shop.random.random() < 0.3:
             kept, shop._statements_to_live = shop._statements_to_live, None
-            for order in shop.random.sample(open_ := [o for o in shop.orders() if o.state in OPEN_STATES],
-                                            k=min(2, len(open_))):  # fmt: skip
+            under_way = shop.open_orders()
+            for order in shop.random.sample(under_way, k=min(2, len(under_way))):
                 renewals.advance(order_id=order.id, now=shop.now)
             shop._statements_to_live = kept
         if shop.random.random() < 0.1:
