@@ -103,9 +103,12 @@ def call(call: Call) -> Outcome:
 def settle(call: Call, outcome: Outcome, *, now: datetime) -> tuple[Attempt, tuple[Activation, ...]]:
     """Store what the carrier said. Returns the attempt and any activations beyond the first one: duplicates.
 
-    A late answer never undoes a better one: what is done stays done.
+    A late answer never undoes a better one: what is done stays done. Whoever slept through the lease may have been
+    followed by another: then only the news that it was done still counts.
     """
     attempt = Attempt.objects.select_for_update().get(id=call.attempt_id)
+    if attempt.lease_until != call.lease_until and not isinstance(outcome, Done):
+        return attempt, ()
     attempt.lease_until = None
     if attempt.state == Attempt.State.DONE:
         spare = _count(attempt, outcome, now) if call.is_look else ()
