@@ -139,7 +139,7 @@ class Trade:
                 with connection.cursor() as cursor:
                     cursor.execute("delete from procrastinate_jobs where id = %s", [id])
                 if name != "send_message":
-                    getattr(tasks, name)(subject)
+                    tasks.app.tasks[name](subject)
             due = renewals_queries.due_orders(self.now)
             for order_id in due:
                 tasks.advance_order(str(order_id))

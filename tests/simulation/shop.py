@@ -292,7 +292,7 @@ class Shop:
         for job_id, name, subject in _jobs(limit=6):
             is_lost = self.random.random() < 0.15
             if not is_lost and name in {"advance_order", "advance_waiting_orders"}:
-                getattr(tasks, name)(subject)
+                tasks.app.tasks[name](subject)
             with connection.cursor() as cursor:
                 cursor.execute("delete from procrastinate_jobs where id = %s", [job_id])
 

@@ -19,9 +19,8 @@ from xuka.activation import operations as activation
 from xuka.kernel import ids
 from xuka.kernel.outcome import Refused, Unknown
 from xuka.ledger import rules as ledger_rules
-from xuka.renewals import operations as renewals
 from xuka.renewals import queries as renewals_queries
-from xuka.renewals import rules
+from xuka.renewals import rules, steps
 from xuka.renewals.rules import Next, Situation, Step
 
 RENEWALS = 50
@@ -134,12 +133,12 @@ def _sweeper_skips_expired(patch: pytest.MonkeyPatch) -> None:
 
 
 def _refund_retried_under_a_new_key(patch: pytest.MonkeyPatch) -> None:
-    leg = renewals.Leg
+    leg = steps.Leg
 
     def fresh(cause: Any, name: str, *rest: Any) -> ledger_rules.Leg:
         return leg(cause, f"refund:{ids.new()}" if name == "refund" else name, *rest)
 
-    patch.setattr(renewals, "Leg", fresh)
+    patch.setattr(steps, "Leg", fresh)
 
 
 @pytest.mark.parametrize(

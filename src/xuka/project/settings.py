@@ -71,6 +71,7 @@ INSTALLED_APPS = [
     "xuka.metering.apps.Config",
     "xuka.activation.apps.Config",
     "xuka.messaging.apps.Config",
+    "xuka.payments.apps.Config",
     "xuka.renewals.apps.Config",
     "xuka.support.apps.Config",
     "xuka.interfaces.apps.Config",
@@ -263,6 +264,17 @@ CARRIERS = {
         "call_deadline": timedelta(seconds=float(os.environ.get("XUKA_AIRALO_DEADLINE_SECONDS", "20"))),
     },
 }
+# Cards are offered once a key is set.
+STRIPE_KEY = os.environ.get("XUKA_STRIPE_KEY", "")
+PROVIDERS: dict[str, dict[str, object]] = {}
+if STRIPE_KEY:
+    PROVIDERS["stripe"] = {
+        "connector": "xuka.connectors.payments.stripe.connector.Stripe",
+        "base_url": os.environ.get("XUKA_STRIPE_URL", "https://api.stripe.com"),
+        "key": STRIPE_KEY,
+        "webhook_secret": os.environ.get("XUKA_STRIPE_WEBHOOK_SECRET", ""),
+        "call_deadline": timedelta(seconds=float(os.environ.get("XUKA_STRIPE_DEADLINE_SECONDS", "15"))),
+    }
 CHANNELS = {
     "email": {
         "connector": "xuka.connectors.channels.smtp.connector.Smtp",

@@ -6,7 +6,6 @@ of times, from anywhere. What the next step is, ``rules.next_step`` decides; her
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
@@ -16,24 +15,26 @@ from django.db.models import Q
 
 from xuka.activation import operations as activation
 from xuka.activation import queries as activation_queries
-from xuka.activation.contract import Activation
 from xuka.activation.models import Attempt
 from xuka.activation.operations import Call
 from xuka.catalogue import queries as catalogue
 from xuka.catalogue.models import PlanVersion
 from xuka.journal import operations as journal
 from xuka.kernel import ids
-from xuka.kernel.money import Money
+from xuka.kernel.money import Money, tax_inside
 from xuka.kernel.span import Span
 from xuka.ledger import operations as ledger
 from xuka.ledger import queries as ledger_queries
-from xuka.ledger.rules import Leg, wallet_id
 from xuka.lines import operations as lines
 from xuka.lines import queries as lines_queries
 from xuka.lines.queries import Line
-from xuka.renewals import rules
+from xuka.payments import operations as payments
+from xuka.payments import queries as payments_queries
+from xuka.payments.queries import Payment
+from xuka.renewals import rules, steps
 from xuka.renewals.models import Order, Quote
-from xuka.renewals.rules import Asked, Next, Situation, Stacked, State, Step
+from xuka.renewals.rules import Next, Stacked, State, Step
+from xuka.renewals.steps import move_to
 
 
 class CannotRenew(Exception):
@@ -67,6 +68,18 @@ class DifferentOrder(Exception):
 
 class UnknownOrder(Exception):
     """No such order, or someone else's."""
+
+
+class CannotPay(Exception):
+    """This order cannot be paid in this way now; ``code`` says why, ``until`` how long, if that is known.
+
+    Codes: "not_waiting" (it needs no money, or no more), "wallet_too_low", and those of ``payments.NotOffered``.
+    """
+
+    def __init__(self, code: str, until: datetime | None = None) -> None:
+        super().__init__(code)
+        self.code = code
+        self.until = until
 
 
 class CannotDecide(Exception):
@@ -140,14 +153,18 @@ def _stacked(line: Line, version: PlanVersion, now: datetime) -> Stacked:
 
 
 @transaction.atomic
-def place(*, order_id: UUID, quote_id: UUID, customer: UUID, now: datetime) -> Order:
-    """Buy what the quote says, from the customer's wallet if it holds enough, else once it does.
+def place(*, order_id: UUID, quote_id: UUID, customer: UUID, now: datetime, pays_with: str = "wallet") -> Order:
+    """Buy what the quote says: from the customer's wallet if it holds enough, else once it does; or with ``pay``.
 
     The same id again finds the first order. A second buyer of the same quote, or of the same card while an order is
     open, is given the first order (its id differs from ``order_id``): one order, one charge.
 
+    Args:
+        pays_with: "wallet", or a method of ``payments.queries.methods_offered``; its fee, if any, is in the total.
+
     Raises:
         UnknownQuote, QuoteExpired, QuoteChanged, PaymentNotOffered, DifferentOrder: nothing was bought.
+        CannotPay: "method", "amount" or "down": nothing was bought.
     """
     quote = Quote.objects.select_related("plan_version__plan__market").filter(id=quote_id, customer_id=customer).first()
     if quote is None:
@@ -163,7 +180,7 @@ def place(*, order_id: UUID, quote_id: UUID, customer: UUID, now: datetime) -> O
     if not quote.payment_offered:
         raise PaymentNotOffered(quote.why_not)
     _require_same_result(quote, line, now)
-    return _new_order(order_id, quote, now)
+    return _new_order(order_id, quote, pays_with, now)
 
 
 def _order_there(order_id: UUID, quote: Quote, customer: UUID) -> Order | None:
@@ -191,7 +208,9 @@ def _require_same_result(quote: Quote, line: Line, now: datetime) -> None:
         raise QuoteChanged
 
 
-def _new_order(order_id: UUID, quote: Quote, now: datetime) -> Order:
+def _new_order(order_id: UUID, quote: Quote, pays_with: str, now: datetime) -> Order:
+    fee_minor = _fee(quote, pays_with, now)
+    total = Money(quote.total_minor + fee_minor, quote.currency)
     order = Order(
         id=order_id,
         customer_id=quote.customer_id,
@@ -202,8 +221,10 @@ def _new_order(order_id: UUID, quote: Quote, now: datetime) -> Order:
         hold_id=ids.derived(order_id, "hold"),
         state=State.AWAITING_FUNDS,
         currency=quote.currency,
-        total_minor=quote.total_minor,
-        tax_minor=quote.tax_minor,
+        total_minor=total.minor,
+        tax_minor=tax_inside(total, quote.tax_basis_points).minor,
+        fee_minor=fee_minor,
+        pays_with=pays_with,
         placed_at=now,
         pay_by=now + rules.PAY_WITHIN,
         next_step_at=now,
@@ -211,12 +232,124 @@ def _new_order(order_id: UUID, quote: Quote, now: datetime) -> Order:
     ledger.open_account(id=order.hold_id, kind="hold", unit=order.currency, limited=True)
     who = f"customer:{order.customer_id}"
     journal.record(what="order.placed", subject=order.id, who=who, after={"total_minor": order.total_minor}, now=now)
+    if pays_with != "wallet":
+        order.next_step_at = order.pay_by
+    else:
+        _pay_at_once(order, who, now)
+    order.save(force_insert=True)
+    return order
+
+
+def _pay_at_once(order: Order, who: str, now: datetime) -> None:
     try:
-        _charge(order, order.total_minor, now)
+        steps.charge(order, order.total_minor, now)
         move_to(order, State.FUNDED, who=who, now=now)
     except ledger.InsufficientFunds:
         order.next_step_at = order.pay_by
-    order.save(force_insert=True)
+
+
+def _fee(quote: Quote, pays_with: str, now: datetime) -> int:
+    if pays_with == "wallet":
+        return 0
+    offered = payments_queries.method_offered(
+        market=quote.plan_version.plan.market_id,
+        money=Money(quote.total_minor, quote.currency),
+        method=pays_with,
+        now=now,
+    )
+    if offered is None or offered.why_not:
+        raise CannotPay(offered.why_not if offered else "method", offered.until if offered else None)
+    return offered.fee.minor
+
+
+# -- pay -----------------------------------------------------------------------------------------------------------
+
+
+def pay(
+    *,
+    order_id: UUID,
+    payment_id: UUID,
+    customer: UUID,
+    method: str,
+    description: str,
+    return_url: str,
+    language: str,
+    now: datetime,
+    save_card: bool = False,
+    saved_card: UUID | None = None,
+) -> Payment:
+    """Begin, or go on with, a payment of what an order lacks; its money fills the order's hold, and the order goes on.
+
+    May be called again at any time: one live payment an order, and what comes on top goes back by itself.
+
+    Args:
+        payment_id: made by the payer's browser; the same id again asks nothing new.
+
+    Returns:
+        The payment, as ``payments.operations.begin`` does.
+
+    Raises:
+        UnknownOrder: no such order of this customer.
+        CannotPay: "not_waiting", "method", "amount", "down" or "card"; nothing was asked.
+        payments.DifferentPayment: this id was used for another payment.
+    """
+    with transaction.atomic():
+        order = _waiting_for_money(order_id, customer, now)
+        missing = Money(order.total_minor - ledger_queries.balance(order.hold_id), order.currency)
+        if missing.minor <= 0:
+            raise CannotPay("not_waiting")
+        order.pays_with, order.has_payments = method, True
+        order.save(update_fields=["pays_with", "has_payments"])
+        market = order.line.market_id
+    try:
+        payment = payments.begin(
+            id=payment_id,
+            cause=order.id,
+            account=order.hold_id,
+            customer=customer,
+            market=market,
+            money=missing,
+            method=method,
+            description=description,
+            return_url=return_url,
+            language=language,
+            pay_by=order.pay_by,
+            save_card=save_card,
+            saved_card=saved_card,
+            now=now,
+        )
+    except payments.NotOffered as error:
+        raise CannotPay(error.code, error.until) from error
+    return payment
+
+
+def _waiting_for_money(order_id: UUID, customer: UUID, now: datetime) -> Order:
+    order = _locked(order_id)
+    if order is None or order.customer_id != customer:
+        raise UnknownOrder
+    if order.state != State.AWAITING_FUNDS or now >= order.pay_by:
+        raise CannotPay("not_waiting")
+    return order
+
+
+@transaction.atomic
+def pay_from_wallet(*, order_id: UUID, customer: UUID, now: datetime) -> Order:
+    """Pay a waiting order from the wallet after all; a payment under way is closed, and given back should it come.
+
+    Raises:
+        UnknownOrder: no such order of this customer.
+        CannotPay: "not_waiting" or "wallet_too_low"; nothing was changed.
+    """
+    order = _waiting_for_money(order_id, customer, now)
+    missing = order.total_minor - ledger_queries.balance(order.hold_id)
+    wallet = ledger_queries.wallet_balance(customer=customer, currency=order.currency)
+    if wallet.minor < missing:
+        raise CannotPay("wallet_too_low")
+    order.pays_with = "wallet"
+    move_to(order, State.FUNDED, who=f"customer:{customer}", now=now)
+    if missing > 0:
+        steps.charge(order, missing, now)
+    order.save()
     return order
 
 
@@ -254,7 +387,7 @@ def advance(*, order_id: UUID, now: datetime) -> bool:
         if order is None:
             return False
         attempt = activation.attempt_of(cause=order.id, lock=True)
-        step = rules.next_step(now, _situation(order, attempt))
+        step = rules.next_step(now, steps.situation(order, attempt))
         call = _take(step, order, attempt, now)
         order.save()
     if call is None:
@@ -264,7 +397,7 @@ def advance(*, order_id: UUID, now: datetime) -> bool:
         order = _locked(order_id)
         assert order is not None, "orders are never deleted"
         attempt, spare = activation.settle(call, outcome, now=now)
-        _count_duplicates(order, spare, now)
+        steps.count_duplicates(order, spare, now)
         goes_on = _take_if_free(order, attempt, now)
         order.save()
     return goes_on
@@ -275,195 +408,24 @@ def _locked(order_id: UUID) -> Order | None:
     return rows.filter(id=order_id).first()
 
 
-def _situation(order: Order, attempt: Attempt | None) -> Situation:
-    wallet = wallet_id(customer=order.customer_id, currency=order.currency)
-    balances = ledger_queries.balances([order.hold_id, wallet])
-    asked = attempt and Asked(
-        state=attempt.state,
-        lease_until=attempt.lease_until,
-        unknown_asks=attempt.unknown_asks,
-        look_at=attempt.look_at,
-        retry_at=attempt.retry_at,
-        is_watched=attempt.watch_until is not None,
-    )
-    return Situation(
-        state=State(order.state),
-        total_minor=order.total_minor,
-        hold_minor=balances[order.hold_id],
-        wallet_minor=balances[wallet],
-        pay_by=order.pay_by,
-        promised_by=order.promised_by,
-        asked=asked,
-    )
-
-
 def _take(next: Next, order: Order, attempt: Attempt | None, now: datetime) -> Call | None:
     """Take one step inside the transaction; returns the call to make after it, if the step is one."""
     order.next_step_at = next.until if next.step in {Step.WAIT, Step.FINISH} else now
-    take = _STEPS.get(next.step)
+    take = steps.STEPS.get(next.step)
     return take(order, attempt, now) if take else None
 
 
 def _take_if_free(order: Order, attempt: Attempt, now: datetime) -> bool:
     """After an answer: deliver in the same transaction if that is what follows. Returns whether it goes on at once."""
-    facts = _situation(order, attempt)
+    facts = steps.situation(order, attempt)
     following = rules.next_step(now, facts)
     if following.step == Step.DELIVER:
-        _deliver(order, attempt, now)
+        steps.deliver(order, attempt, now)
         earned = replace(facts, state=State(order.state), hold_minor=facts.hold_minor - order.total_minor)
         following = rules.next_step(now, earned)
     goes_on = following.step not in {Step.WAIT, Step.FINISH}
     order.next_step_at = now if goes_on else following.until
     return goes_on
-
-
-def _fund(order: Order, attempt: Attempt | None, now: datetime) -> None:
-    move_to(order, State.FUNDED, who="clock", now=now)
-
-
-def _expire(order: Order, attempt: Attempt | None, now: datetime) -> None:
-    order.reason = "not_paid"
-    move_to(order, State.EXPIRED, who="clock", now=now)
-
-
-def _ask(order: Order, attempt: Attempt | None, now: datetime) -> Call:
-    if order.state == State.FUNDED:
-        move_to(order, State.ACTIVATING, who="clock", now=now)
-    call = activation.intend(
-        there=attempt,
-        cause=order.id,
-        ordinal=0,
-        carrier_name=order.plan_version.carrier,
-        iccid=order.line.iccid,
-        package=order.plan_version.package,
-        now=now,
-    )
-    order.next_step_at = call.lease_until
-    return call
-
-
-def _look(order: Order, attempt: Attempt | None, now: datetime) -> Call:
-    assert attempt is not None
-    call = activation.begin_look(attempt, now=now)
-    order.next_step_at = call.lease_until
-    return call
-
-
-def _give_back(order: Order, attempt: Attempt | None, now: datetime) -> None:
-    order.reason = (attempt.reason if attempt else "") or "not_delivered"
-    move_to(order, State.REFUNDING, who="clock", now=now)
-
-
-def _call_a_person(order: Order, attempt: Attempt | None, now: datetime) -> None:
-    order.reason = "carrier_silent"
-    move_to(order, State.NEEDS_A_PERSON, who="clock", now=now)
-
-
-def _deliver(order: Order, attempt: Attempt | None, now: datetime) -> None:
-    """The carrier took it: the period opens and the money is earned, together."""
-    assert attempt is not None
-    assert attempt.activated_at is not None
-    assert order.funded_at is not None
-    lines.open_period(
-        line_id=order.line_id,
-        order_id=order.id,
-        ordinal=attempt.ordinal,
-        plan_version=order.plan_version,
-        # The carrier's clock is not ours: never before it was asked, never in the future.
-        activated_at=min(max(attempt.activated_at, attempt.intended_at), now),
-        funded_at=order.funded_at,
-        carrier_ends_at=attempt.carrier_ends_at,
-        who=f"carrier:{attempt.carrier}",
-        track=order.track,
-        now=now,
-    )
-    hold, unit = order.hold_id, order.currency
-    revenue, tax = ledger.houses("revenue", "tax", unit=unit)
-    net = Leg(order.id, "revenue", hold, revenue, unit, order.total_minor - order.tax_minor)
-    inside = Leg(order.id, "tax", hold, tax, unit, order.tax_minor)
-    ledger.post(*(leg for leg in (net, inside) if leg.amount), now=now)
-    order.reason = ""
-    move_to(order, State.ACTIVE, who=f"carrier:{attempt.carrier}", now=now)
-
-
-# -- money ---------------------------------------------------------------------------------------------------------
-
-
-def _wallet_of(order: Order) -> UUID:
-    return ledger.wallet(customer=order.customer_id, currency=order.currency)
-
-
-def _charge(order: Order, amount_minor: int, now: datetime) -> None:
-    wallet = wallet_id(customer=order.customer_id, currency=order.currency)
-    ledger.post(Leg(order.id, "charge", wallet, order.hold_id, order.currency, amount_minor), now=now)
-
-
-def _fill(order: Order, attempt: Attempt | None, now: datetime) -> None:
-    try:
-        _charge(order, order.total_minor - ledger_queries.balance(order.hold_id), now)
-    except ledger.InsufficientFunds:  # another order of the same wallet was faster
-        order.next_step_at = order.pay_by
-
-
-def _refund(order: Order, attempt: Attempt | None, now: datetime) -> None:
-    """The whole hold goes back to the wallet, once: a wallet is ours, so it is done when it is asked."""
-    held = ledger_queries.balance(order.hold_id)
-    if held:
-        ledger.post(Leg(order.id, "refund", order.hold_id, _wallet_of(order), order.currency, held), now=now)
-    move_to(order, State.REFUNDED, who="clock", now=now)
-
-
-def _return_surplus(order: Order, attempt: Attempt | None, now: datetime) -> None:
-    held = ledger_queries.balance(order.hold_id)
-    surplus = held - (0 if order.state in rules.TERMINAL_STATES else order.total_minor)
-    leg = Leg(order.id, f"return:{order.returns}", order.hold_id, _wallet_of(order), order.currency, surplus)
-    ledger.post(leg, now=now)
-    order.returns += 1
-    after = {"amount_minor": surplus, "currency": order.currency}
-    journal.record(what="order.surplus_returned", subject=order.id, who="clock", after=after, now=now)
-
-
-def _write_off(order: Order, attempt: Attempt | None, now: datetime) -> None:
-    """The money went back and the carrier took it after all: the seller's loss; nobody is charged again."""
-    assert attempt is not None
-    _book_loss(order, attempt.reference, "carrier_loss", now)
-    activation.stop_watching(attempt)
-
-
-def _count_duplicates(order: Order, spare: tuple[Activation, ...], now: datetime) -> None:
-    """The carrier took the same key more than once: counted, told to staff, the seller's loss, never the customer's."""
-    for activation_ in spare:
-        _book_loss(order, activation_.reference, "duplicate", now)
-
-
-def _book_loss(order: Order, reference: str, what: str, now: datetime) -> None:
-    version = order.plan_version
-    unit = version.cost_currency
-    loss, payable = ledger.houses("carrier_loss", "carrier_payable", unit=unit)
-    if not ledger.post(Leg(order.id, f"{what}:{reference}", payable, loss, unit, version.cost_minor), now=now):
-        return  # seen and booked before
-    journal.record(
-        what=f"activation.{what}",
-        subject=order.id,
-        who="clock",
-        after={"reference": reference, "cost_minor": version.cost_minor, "currency": unit},
-        now=now,
-    )
-
-
-_STEPS: dict[Step, Callable[[Order, Attempt | None, datetime], Call | None]] = {
-    Step.FILL: _fill,
-    Step.FUND: _fund,
-    Step.EXPIRE: _expire,
-    Step.ASK: _ask,
-    Step.LOOK: _look,
-    Step.DELIVER: _deliver,
-    Step.GIVE_BACK: _give_back,
-    Step.REFUND: _refund,
-    Step.RETURN: _return_surplus,
-    Step.CALL_A_PERSON: _call_a_person,
-    Step.BOOK_LOSS: _write_off,
-}
 
 
 # -- a person decides ----------------------------------------------------------------------------------------------
@@ -523,28 +485,3 @@ def _require_decidable(
         raise CannotDecide("no_reference")
     if attempt.lease_until is not None and now < attempt.lease_until:
         raise CannotDecide("being_asked")
-
-
-# -- states --------------------------------------------------------------------------------------------------------
-
-
-def move_to(order: Order, state: State, *, who: str, now: datetime, why: str = "") -> None:
-    """The only place that assigns a state. The caller saves the order in the same transaction."""
-    before = State(order.state)
-    assert state in rules.MOVES[before], f"no move from {before} to {state}"
-    order.state = state
-    order.next_step_at = now
-    if state == State.FUNDED:
-        order.funded_at = now
-        order.promised_by = now + rules.PROMISE
-    if state in rules.TERMINAL_STATES:
-        order.ended_at = now
-    journal.record(
-        what=f"order.{state}",
-        subject=order.id,
-        who=who,
-        why=why or order.reason,
-        before={"state": before},
-        after={"state": state},
-        now=now,
-    )

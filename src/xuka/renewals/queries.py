@@ -13,6 +13,7 @@ from xuka.catalogue import queries as catalogue
 from xuka.catalogue.models import PlanVersion
 from xuka.ledger import queries as ledger
 from xuka.lines.queries import Line
+from xuka.payments import queries as payments
 from xuka.renewals.models import Order, Quote
 from xuka.renewals.rules import OPEN_STATES, PATIENCE, PERSON_DECIDES, State
 
@@ -57,7 +58,7 @@ def _ended_with_money() -> list[UUID]:
     holds = set(ledger.full_accounts("hold"))
     if not holds:
         return []
-    ended = Order.objects.filter(next_step_at__isnull=True, hold_id__in=holds)
+    ended = Order.objects.filter(next_step_at__isnull=True, hold_id__in=holds - payments.stuck_accounts())
     return list(ended.order_by("id").values_list("id", flat=True))
 
 

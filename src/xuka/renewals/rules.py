@@ -16,6 +16,9 @@ QUOTE_LIVES = timedelta(minutes=15)
 PAY_WITHIN = timedelta(minutes=30)
 PROMISE = timedelta(minutes=10)
 WATCH = timedelta(days=30)
+# After ``pay_by`` the provider's page is closed and looked at once more; one that cannot be reached is not waited for.
+LAST_LOOK = timedelta(minutes=10)
+REFUND_CHECK = timedelta(hours=1)
 # A person is asked when the truth stays hidden this long after the promise.
 PATIENCE = timedelta(minutes=10)
 PERSON_DECIDES = timedelta(hours=24)
@@ -62,7 +65,8 @@ class Step(StrEnum):
     LOOK = "look"  # find out what became of the last ask
     DELIVER = "deliver"  # the carrier took it: open the period, book the revenue
     GIVE_BACK = "give_back"  # refused, or surely not delivered: start the refund
-    REFUND = "refund"  # hold -> wallet
+    REFUND = "refund"  # hold -> where it came from
+    END_REFUND = "end_refund"  # all of it has arrived
     RETURN = "return"  # money that is not needed goes back
     CALL_A_PERSON = "call_a_person"
     BOOK_LOSS = "book_loss"  # the money went back and the carrier took it after all
@@ -84,7 +88,14 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """Everything the next step depends on; amounts in minor units of the order's currency."""
+    """Everything the next step depends on; amounts in minor units of the order's currency.
+
+    Args:
+        fills_from_wallet: the customer pays from the wallet as soon as it covers what is missing.
+        live_payments: how many payments may still bring money.
+        in_flight_minor: on its way back to where it came from.
+        stuck_minor: in the hold, but a refund of it failed: it waits for a person.
+    """
 
     state: State
     total_minor: int
@@ -93,6 +104,10 @@ class Situation:
     pay_by: datetime
     promised_by: datetime | None
     asked: Asked | None
+    fills_from_wallet: bool = True
+    live_payments: int = 0
+    in_flight_minor: int = 0
+    stuck_minor: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +120,7 @@ class Next:
 
 def next_step(now: datetime, facts: Situation) -> Next:
     """The one step to take now. Asked again with the same facts, it answers the same."""
-    surplus = facts.hold_minor - _needed(facts)
+    surplus = facts.hold_minor - facts.stuck_minor - _needed(facts)
     if surplus > 0 and facts.state != State.REFUNDING:
         return Next(Step.RETURN)
     match facts.state:
@@ -114,7 +129,7 @@ def next_step(now: datetime, facts: Situation) -> Next:
         case State.FUNDED | State.ACTIVATING | State.NEEDS_A_PERSON:
             return _while_paid(now, facts)
         case State.REFUNDING:
-            return Next(Step.REFUND)
+            return _while_refunding(now, facts)
         case _:
             return _after_the_end(now, facts)
 
@@ -129,10 +144,19 @@ def _while_unpaid(now: datetime, facts: Situation) -> Next:
     if missing <= 0:
         return Next(Step.FUND)
     if now >= facts.pay_by:
-        return Next(Step.EXPIRE)
-    if facts.wallet_minor >= missing:
+        last_look = facts.pay_by + LAST_LOOK
+        return Next(Step.WAIT, last_look) if facts.live_payments and now < last_look else Next(Step.EXPIRE)
+    if facts.fills_from_wallet and facts.wallet_minor >= missing:
         return Next(Step.FILL)
     return Next(Step.WAIT, facts.pay_by)
+
+
+def _while_refunding(now: datetime, facts: Situation) -> Next:
+    if facts.hold_minor > facts.stuck_minor:
+        return Next(Step.REFUND)
+    if facts.in_flight_minor or facts.stuck_minor:
+        return Next(Step.WAIT, now + REFUND_CHECK)
+    return Next(Step.END_REFUND)
 
 
 def _while_paid(now: datetime, facts: Situation) -> Next:

@@ -12,8 +12,10 @@ from django.utils import translation
 from xuka.catalogue import queries as catalogue
 from xuka.journal import queries as journal
 from xuka.kernel import ids
+from xuka.kernel.money import Money
 from xuka.lines import queries as lines
 from xuka.messaging import operations as messaging
+from xuka.payments import queries as payments
 from xuka.renewals import queries as renewals
 
 
@@ -87,3 +89,43 @@ def alarm_about_line(*, line_id: UUID, now: datetime) -> None:
         text=f"Card {ids.masked(line.iccid)} ends at {theirs} at the carrier and at {ours} here.\n",
         now=now,
     )
+
+
+def alarm_about_payment(*, payment_id: UUID, now: datetime) -> None:
+    """Tell the seller that something else was captured than was asked. One letter a payment."""
+    payment = payments.payment(payment_id)
+    assert payment is not None
+    asked = Money(payment.amount_minor, payment.currency)
+    taken = Money(payment.paid_minor or 0, payment.paid_currency)
+    _to_seller(
+        cause=payment.id,
+        kind="staff_payment_mismatched",
+        subject=f"A payment of {taken.major} {taken.currency} where {asked.major} {asked.currency} was asked",
+        text=f"It is set aside and credited to nobody. {_staff_link('payment', payment.id)}",
+        now=now,
+    )
+
+
+def alarm_about_refund(*, refund_id: UUID, now: datetime) -> None:
+    """Tell the seller that a refund failed or that nobody hears of it. One letter each time that its words change."""
+    refund = payments.refund(refund_id)
+    assert refund is not None
+    money = Money(refund.amount_minor, refund.currency)
+    says = f"failed ({refund.reason})" if refund.state == "failed" else "is not confirmed"
+    _to_seller(
+        cause=refund.id,
+        kind=f"staff_refund_{refund.state}_{refund.round}",
+        subject=f"A refund of {money.major} {money.currency} {says}",
+        text=f"Order {refund.cause}. {_staff_link('refund', refund.id)}",
+        now=now,
+    )
+
+
+def _to_seller(*, cause: UUID, kind: str, subject: str, text: str, now: datetime) -> None:
+    messaging.queue(
+        cause=cause, kind=kind, to=settings.SELLER_MAIL, language="en", subject=subject, text=text + "\n", now=now
+    )
+
+
+def _staff_link(what: str, id: UUID) -> str:
+    return f"{settings.SITE_URL}/staff/payments/{what}/{id}/change/"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from datetime import timedelta
 from uuid import UUID
 
@@ -18,6 +19,9 @@ from xuka.lines import queries as lines_queries
 from xuka.messaging import operations as messaging
 from xuka.messaging import queries as messaging_queries
 from xuka.metering import queries as metering_queries
+from xuka.payments import events, refunds
+from xuka.payments import operations as payments
+from xuka.payments import queries as payments_queries
 from xuka.renewals import operations as renewals
 from xuka.renewals import queries as renewals_queries
 
@@ -33,10 +37,7 @@ BALANCE_EVERY = timedelta(minutes=5)
 @app.task(name="advance_order")
 def advance_order(subject: str) -> None:
     """Move an order as far as it goes."""
-    for _ in range(STEPS_IN_A_ROW):
-        if not renewals.advance(order_id=UUID(subject), now=clock.now()):
-            return
-    log.error("order %s still moves after %s steps", subject, STEPS_IN_A_ROW)
+    _while_it_moves(renewals.advance, order_id=UUID(subject))
 
 
 @app.task(name="advance_waiting_orders")
@@ -52,28 +53,36 @@ def send_message(subject: str) -> None:
     messaging.send(message_id=UUID(subject), now=clock.now())
 
 
-@app.task(name="write_letter_confirmed", retry=PERSISTENT)
-def write_letter_confirmed(subject: str) -> None:
-    """Tell the customer that the order is paid and under way."""
-    letters.write(order_id=UUID(subject), kind="confirmed", now=clock.now())
+# The letters about an order, by the job that writes each; every one of them is written once, or comes back.
+LETTERS = {
+    "write_letter_confirmed": "confirmed",
+    "write_letter_renewed": "renewed",
+    "write_letter_failed": "failed",
+    "write_letter_refunded": "refunded",
+    "write_letter_returned": "returned",
+}
+ALARMS = {
+    "alarm_staff_about_loss": "activation.carrier_loss",
+    "alarm_staff_about_duplicate": "activation.duplicate",
+}
 
 
-@app.task(name="write_letter_renewed", retry=PERSISTENT)
-def write_letter_renewed(subject: str) -> None:
-    """Tell the customer that the card is renewed."""
-    letters.write(order_id=UUID(subject), kind="renewed", now=clock.now())
+def _letter_job(name: str, kind: str) -> None:
+    @app.task(name=name, retry=PERSISTENT)
+    def write(subject: str) -> None:
+        letters.write(order_id=UUID(subject), kind=kind, now=clock.now())
 
 
-@app.task(name="write_letter_failed", retry=PERSISTENT)
-def write_letter_failed(subject: str) -> None:
-    """Tell the customer that the order ended without a renewal."""
-    letters.write(order_id=UUID(subject), kind="failed", now=clock.now())
+def _alarm_job(name: str, what: str) -> None:
+    @app.task(name=name, retry=PERSISTENT)
+    def alarm(subject: str) -> None:
+        letters.alarm(order_id=UUID(subject), what=what, now=clock.now())
 
 
-@app.task(name="write_letter_refunded", retry=PERSISTENT)
-def write_letter_refunded(subject: str) -> None:
-    """Tell the customer that the money is back."""
-    letters.write(order_id=UUID(subject), kind="refunded", now=clock.now())
+for _name, _kind in LETTERS.items():
+    _letter_job(_name, _kind)
+for _name, _what in ALARMS.items():
+    _alarm_job(_name, _what)
 
 
 @app.task(name="write_letter_checking", retry=PERSISTENT)
@@ -83,16 +92,22 @@ def write_letter_checking(subject: str) -> None:
     letters.alarm(order_id=UUID(subject), what="order.needs_a_person", now=clock.now())
 
 
-@app.task(name="alarm_staff_about_loss", retry=PERSISTENT)
-def alarm_staff_about_loss(subject: str) -> None:
-    """Tell the seller that a carrier took something nobody pays for."""
-    letters.alarm(order_id=UUID(subject), what="activation.carrier_loss", now=clock.now())
+@app.task(name="write_letter_refund_failed", retry=PERSISTENT)
+def write_letter_refund_failed(subject: str) -> None:
+    """Tell the customer that a refund did not arrive, and that a person sees to it."""
+    letters.write_about_refund(refund_id=UUID(subject), now=clock.now())
 
 
-@app.task(name="alarm_staff_about_duplicate", retry=PERSISTENT)
-def alarm_staff_about_duplicate(subject: str) -> None:
-    """Tell the seller that a carrier took one renewal more than once."""
-    letters.alarm(order_id=UUID(subject), what="activation.duplicate", now=clock.now())
+@app.task(name="alarm_staff_about_payment", retry=PERSISTENT)
+def alarm_staff_about_payment(subject: str) -> None:
+    """Tell the seller that something else was captured than was asked."""
+    letters.alarm_about_payment(payment_id=UUID(subject), now=clock.now())
+
+
+@app.task(name="alarm_staff_about_refund", retry=PERSISTENT)
+def alarm_staff_about_refund(subject: str) -> None:
+    """Tell the seller that a refund failed, or that nobody hears of it."""
+    letters.alarm_about_refund(refund_id=UUID(subject), now=clock.now())
 
 
 @app.task(name="alarm_staff_about_line", retry=PERSISTENT)
@@ -101,10 +116,40 @@ def alarm_staff_about_line(subject: str) -> None:
     letters.alarm_about_line(line_id=UUID(subject), now=clock.now())
 
 
+@app.task(name="advance_payment")
+def advance_payment(subject: str) -> None:
+    """Find out what became of a payment."""
+    _while_it_moves(payments.advance, payment_id=UUID(subject))
+
+
+@app.task(name="advance_refund")
+def advance_refund(subject: str) -> None:
+    """Ask for a refund, or find out what became of it."""
+    _while_it_moves(refunds.advance, refund_id=UUID(subject))
+
+
+@app.task(name="digest_event")
+def digest_event(subject: str) -> None:
+    """Look at what a webhook is about."""
+    events.digest(event_id=UUID(subject), now=clock.now())
+
+
+@app.task(name="forget_card", retry=PERSISTENT)
+def forget_card(subject: str) -> None:
+    """Tell the provider to forget a card."""
+    payments.forget_card_there(card_id=UUID(subject))
+
+
 @app.periodic(cron="* * * * * */2", periodic_id="sweep")
 @app.task(name="sweep", queueing_lock="sweep", pass_context=False)
 def sweep(timestamp: int) -> None:
-    """Find everything that is due by our own clock, whatever became of the jobs: orders, messages, queued periods."""
+    """Find everything that is due by our own clock, whatever became of the jobs."""
+    for event_id in payments_queries.undigested_events():
+        _guarded(digest_event, str(event_id))
+    for payment_id in payments_queries.due_payments(clock.now()):
+        _guarded(advance_payment, str(payment_id))
+    for refund_id in payments_queries.due_refunds(clock.now()):
+        _guarded(advance_refund, str(refund_id))
     for order_id in renewals_queries.due_orders(clock.now()):
         _guarded(advance_order, str(order_id))
     for message_id in messaging_queries.due_messages(clock.now()):
@@ -138,6 +183,13 @@ async def retry_stalled(context: JobContext, timestamp: int) -> None:
 async def forget_old_jobs(context: JobContext, timestamp: int) -> None:
     """Finished jobs are of no use after three days: the journal is the memory."""
     await builtin_tasks.remove_old_jobs(context, max_hours=72, remove_failed=True)
+
+
+def _while_it_moves(advance: Callable[..., bool], **what: UUID) -> None:
+    for _ in range(STEPS_IN_A_ROW):
+        if not advance(**what, now=clock.now()):
+            return
+    log.error("%s still moves after %s steps", what, STEPS_IN_A_ROW)
 
 
 def _guarded(job, subject: str) -> None:

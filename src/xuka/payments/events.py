@@ -1,0 +1,104 @@
+"""Webhooks: stored before they are answered, believed only as a hint where to look."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from django.db import transaction
+
+from xuka.journal import operations as journal
+from xuka.kernel import ids
+from xuka.payments import contract, operations, providers, refunds, rules
+from xuka.payments.models import Event, Payment, Refund
+from xuka.payments.rules import LIVE_STATES, PaymentState, RefundState
+
+
+class TooLarge(Exception):
+    """The body is larger than any event; nothing was read or stored."""
+
+
+class UnknownPayment(Exception):
+    """A genuine event about no payment of ours: kept, shown to staff, without effect."""
+
+
+def receive(*, provider: str, body: bytes, signature: str, now: datetime) -> None:
+    """Verify a webhook and store it; what follows is a job's. The same event again changes nothing.
+
+    Args:
+        body: the raw body, byte for byte.
+        signature: the value of the provider's signature header.
+
+    Raises:
+        TooLarge, contract.Forged: nothing was stored.
+        UnknownPayment: stored, without effect.
+    """
+    if len(body) > rules.EVENT_AT_MOST_BYTES:
+        raise TooLarge
+    told = providers.provider(provider).read_webhook(body=body, signature=signature, now=now)
+    if _store(provider, told, body, now) == Event.State.UNKNOWN:
+        raise UnknownPayment
+
+
+@transaction.atomic
+def _store(provider: str, told: contract.Event, body: bytes, now: datetime) -> str:
+    """Insert first: who comes second waits here, and finds the first. Returns the state of the one that is stored."""
+    state = Event.State.IGNORED
+    if told.matters:
+        state = Event.State.STORED if _payment_of(provider, told.key, told.charge) else Event.State.UNKNOWN
+    id = ids.derived(_SPACE, f"{provider}:{told.id}")
+    row = Event(
+        id=id,
+        provider=provider,
+        event_id=told.id,
+        kind=told.kind,
+        key=told.key,
+        charge=told.charge,
+        body=body.decode(),
+        state=state,
+        received_at=now,
+    )
+    is_new = not Event.objects.filter(id=id).exists()
+    Event.objects.bulk_create([row], ignore_conflicts=True)
+    if is_new and state == Event.State.STORED:
+        journal.record(what="payment.event_stored", subject=id, who=f"provider:{provider}", now=now)
+    elif is_new and state == Event.State.UNKNOWN:
+        journal.record(what="payment.event_unknown", subject=id, who=f"provider:{provider}", now=now)
+    return state
+
+
+def _payment_of(provider: str, key: str, charge: str) -> Payment | None:
+    id = rules.key_in(key)
+    by_key = Payment.objects.filter(id=id, provider=provider).first() if id else None
+    return by_key or (Payment.objects.filter(provider=provider, charge=charge).first() if charge else None)
+
+
+def digest(*, event_id: UUID, now: datetime) -> None:
+    """Look at what the event is about: its payment, and the refunds of that. Again, or late: looks once more at most.
+
+    The event's own words decide nothing, so disorder, delay and repetition are harmless.
+    """
+    event = Event.objects.filter(id=event_id, state=Event.State.STORED).first()
+    if event is None:
+        return
+    payment = _payment_of(event.provider, event.key, event.charge)
+    assert payment is not None, "a payment of ours was found when it was stored"
+    due = _make_due(payment, now)
+    operations.advance(payment_id=payment.id, now=now)
+    for refund_id in due:
+        refunds.advance(refund_id=refund_id, now=now)
+    Event.objects.filter(id=event_id).update(state=Event.State.DIGESTED)
+
+
+@transaction.atomic
+def _make_due(payment: Payment, now: datetime) -> list[UUID]:
+    """The payment and its refunds are looked at next; one that somebody is asking about, right after that."""
+    # Also one that was thought closed: should money have come all the same, it is found.
+    unpaid = Payment.objects.filter(id=payment.id, state__in=[*LIVE_STATES, PaymentState.CLOSED])
+    unpaid.filter(lease_until__isnull=True).update(next_step_at=now)
+    known = Refund.objects.filter(payment=payment).exclude(state=RefundState.SETTLED).exclude(reference="")
+    known.exclude(state=RefundState.FAILED).filter(lease_until__isnull=True).update(next_step_at=now)
+    return list(known.order_by("id").values_list("id", flat=True))
+
+
+_SPACE = UUID("0d7f5c3e-6f0f-5b57-9d0e-7875616b6150")

@@ -1,0 +1,167 @@
+"""Reading payments, refunds, and what is offered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from django.db.models import Sum
+
+from xuka.kernel.money import Money
+from xuka.payments import providers, rules
+from xuka.payments.models import Event, Health, MethodFee, Payment, Refund, SavedCard
+from xuka.payments.rules import IN_FLIGHT, LIVE_STATES, PaymentState, Refundable, RefundState
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """A way to pay. ``why_not``: "" or "amount" or "down" (then ``until`` says how long); ``fee`` is on top."""
+
+    method: str
+    provider: str
+    fee: Money
+    can_be_saved: bool
+    why_not: str = ""
+    until: datetime | None = None
+
+
+def methods_offered(*, market: str, money: Money, now: datetime) -> list[Offered]:
+    """The ways to pay this amount in this market besides the wallet, in two queries; none when no provider is set."""
+    names = providers.installed()
+    if not names:
+        return []
+    down = dict(Health.objects.filter(down_until__gt=now).values_list("provider", "down_until"))
+    fees = dict(MethodFee.objects.filter(market=market).values_list("method", "basis_points"))
+    offered = []
+    for name in names:
+        for method in providers.provider(name).methods():
+            if market not in method.markets or money.currency not in method.limits:
+                continue
+            least, most = method.limits[money.currency]
+            fee = rules.fee(money, fees.get(method.name, 0))
+            why_not = "down" if name in down else "" if least <= money.minor + fee.minor <= most else "amount"
+            offered.append(Offered(method.name, name, fee, method.can_be_saved, why_not, down.get(name)))
+    return offered
+
+
+def method_offered(*, market: str, money: Money, method: str, now: datetime) -> Offered | None:
+    """How this method stands for this amount; None when the market does not have it."""
+    return next((one for one in methods_offered(market=market, money=money, now=now) if one.method == method), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How an account stands with its payments; amounts in minor units of the account's currency.
+
+    Args:
+        live: payments that may still bring money.
+        in_flight_minor: on its way back.
+        stuck_minor: refunds that failed: it lies in the account and waits for a person.
+    """
+
+    live: int = 0
+    in_flight_minor: int = 0
+    stuck_minor: int = 0
+
+
+def standing(account: UUID) -> Standing:
+    """The standing of one account, in two queries."""
+    live = Payment.objects.filter(account_id=account, state__in=LIVE_STATES).count()
+    sums = dict(
+        Refund.objects.filter(account_id=account, state__in=[*IN_FLIGHT, RefundState.FAILED])
+        .values_list("state")
+        .annotate(total=Sum("amount_minor"))
+    )
+    in_flight = sum(sums.get(state, 0) for state in IN_FLIGHT)
+    return Standing(live, in_flight, sums.get(RefundState.FAILED, 0))
+
+
+def stuck_accounts() -> set[UUID]:
+    """Accounts in which money lies that waits for a person."""
+    return set(Refund.objects.filter(state=RefundState.FAILED).values_list("account_id", flat=True))
+
+
+def refundable(payments: Iterable[Payment]) -> list[Refundable]:
+    """What is left of each of these payments to give back, in their order, in one query."""
+    payments = list(payments)
+    gone = dict(
+        Refund.objects.filter(payment__in=payments).values_list("payment_id").annotate(total=Sum("amount_minor"))
+    )
+    return [Refundable(one.id, (one.paid_minor or 0) - gone.get(one.id, 0)) for one in payments]
+
+
+def payments_about(cause: UUID) -> list[Payment]:
+    """Every payment for this, the oldest first."""
+    return list(Payment.objects.filter(cause=cause).order_by("asked_at", "id"))
+
+
+def live_payment(cause: UUID) -> Payment | None:
+    """The payment for this on which the customer can go on, if there is one."""
+    return Payment.objects.filter(cause=cause, state__in=LIVE_STATES, closing=False).first()
+
+
+def refunds_about(cause: UUID) -> list[Refund]:
+    """Every refund of this, the oldest first."""
+    return list(Refund.objects.filter(cause=cause).select_related("payment").order_by("asked_at", "id"))
+
+
+def payment(payment_id: UUID) -> Payment | None:
+    """The payment of this id, whosever it is. For staff and jobs."""
+    return Payment.objects.filter(id=payment_id).first()
+
+
+def refund(refund_id: UUID) -> Refund | None:
+    """The refund of this id, whosever it is. For staff and jobs."""
+    return Refund.objects.select_related("payment").filter(id=refund_id).first()
+
+
+def saved_cards(customer: UUID, *, provider: str = "") -> list[SavedCard]:
+    """The cards that this customer had kept, of the mode in which the shop runs; one that has expired is told too."""
+    modes = {name: providers.provider(name).is_live for name in providers.installed() if provider in {"", name}}
+    rows = SavedCard.objects.filter(customer_id=customer, provider__in=modes, forgotten_at__isnull=True)
+    return [card for card in rows.order_by("consented_at", "id") if card.is_live == modes[card.provider]]
+
+
+def paid_with(cause: UUID) -> list[tuple[str, int]]:
+    """(method, minor units) of everything that was captured for this as it was asked."""
+    rows = Payment.objects.filter(cause=cause, state=PaymentState.PAID)
+    return [(one.method, one.paid_minor or 0) for one in rows.order_by("ended_at", "id")]
+
+
+def due_payments(now: datetime, *, limit: int = 500) -> list[UUID]:
+    """Payments to look at."""
+    rows = Payment.objects.filter(next_step_at__lte=now).order_by("next_step_at", "id")
+    return list(rows.values_list("id", flat=True)[:limit])
+
+
+def due_refunds(now: datetime, *, limit: int = 500) -> list[UUID]:
+    """Refunds to ask for or to look at."""
+    rows = Refund.objects.filter(next_step_at__lte=now).order_by("next_step_at", "id")
+    return list(rows.values_list("id", flat=True)[:limit])
+
+
+def undigested_events(*, limit: int = 500) -> list[UUID]:
+    """Events that are stored and not yet digested, whatever became of their jobs."""
+    rows = Event.objects.filter(state=Event.State.STORED).order_by("received_at", "id")
+    return list(rows.values_list("id", flat=True)[:limit])
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """How much waits for a person: payments that differ, refunds that failed, events about nobody's payment."""
+
+    mismatched: int
+    failed_refunds: int
+    unknown_events: int
+
+
+def waiting_for_a_person() -> Waiting:
+    """What of payments a person has to look at, counted."""
+    given_back = Refund.objects.filter(leg="mismatch").values("payment_id")
+    return Waiting(
+        mismatched=Payment.objects.filter(state=PaymentState.MISMATCHED).exclude(id__in=given_back).count(),
+        failed_refunds=Refund.objects.filter(state=RefundState.FAILED).count(),
+        unknown_events=Event.objects.filter(state=Event.State.UNKNOWN).count(),
+    )

@@ -1,0 +1,248 @@
+"""The steps that an order takes, one by one, each in its caller's transaction. ``rules.next_step`` says which is next.
+
+A step takes the order and what was asked of the carrier, both locked, and returns the call to make afterwards, if it
+is one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from uuid import UUID
+
+from xuka.activation import operations as activation
+from xuka.activation.contract import Activation
+from xuka.activation.models import Attempt
+from xuka.activation.operations import Call
+from xuka.journal import operations as journal
+from xuka.ledger import operations as ledger
+from xuka.ledger import queries as ledger_queries
+from xuka.ledger.rules import Leg, wallet_id
+from xuka.lines import operations as lines
+from xuka.payments import operations as payments
+from xuka.payments import queries as payments_queries
+from xuka.payments import refunds
+from xuka.payments.queries import Standing
+from xuka.renewals import rules
+from xuka.renewals.models import Order
+from xuka.renewals.rules import Asked, Situation, State, Step
+
+
+def situation(order: Order, attempt: Attempt | None) -> Situation:
+    """Everything that the next step depends on; two queries more when a provider was ever asked for money."""
+    wallet = wallet_id(customer=order.customer_id, currency=order.currency)
+    balances = ledger_queries.balances([order.hold_id, wallet])
+    standing = payments_queries.standing(order.hold_id) if order.has_payments else Standing()
+    asked = attempt and Asked(
+        state=attempt.state,
+        lease_until=attempt.lease_until,
+        unknown_asks=attempt.unknown_asks,
+        look_at=attempt.look_at,
+        retry_at=attempt.retry_at,
+        is_watched=attempt.watch_until is not None,
+    )
+    return Situation(
+        state=State(order.state),
+        total_minor=order.total_minor,
+        hold_minor=balances[order.hold_id],
+        wallet_minor=balances[wallet],
+        pay_by=order.pay_by,
+        promised_by=order.promised_by,
+        asked=asked,
+        fills_from_wallet=order.pays_with == "wallet",
+        live_payments=standing.live,
+        in_flight_minor=standing.in_flight_minor,
+        stuck_minor=standing.stuck_minor,
+    )
+
+
+def _fund(order: Order, attempt: Attempt | None, now: datetime) -> None:
+    move_to(order, State.FUNDED, who="clock", now=now)
+
+
+def _expire(order: Order, attempt: Attempt | None, now: datetime) -> None:
+    order.reason = "not_paid"
+    move_to(order, State.EXPIRED, who="clock", now=now)
+
+
+def _ask(order: Order, attempt: Attempt | None, now: datetime) -> Call:
+    if order.state == State.FUNDED:
+        move_to(order, State.ACTIVATING, who="clock", now=now)
+    call = activation.intend(
+        there=attempt,
+        cause=order.id,
+        ordinal=0,
+        carrier_name=order.plan_version.carrier,
+        iccid=order.line.iccid,
+        package=order.plan_version.package,
+        now=now,
+    )
+    order.next_step_at = call.lease_until
+    return call
+
+
+def _look(order: Order, attempt: Attempt | None, now: datetime) -> Call:
+    assert attempt is not None
+    call = activation.begin_look(attempt, now=now)
+    order.next_step_at = call.lease_until
+    return call
+
+
+def _give_back(order: Order, attempt: Attempt | None, now: datetime) -> None:
+    order.reason = (attempt.reason if attempt else "") or "not_delivered"
+    move_to(order, State.REFUNDING, who="clock", now=now)
+
+
+def _call_a_person(order: Order, attempt: Attempt | None, now: datetime) -> None:
+    order.reason = "carrier_silent"
+    move_to(order, State.NEEDS_A_PERSON, who="clock", now=now)
+
+
+def deliver(order: Order, attempt: Attempt | None, now: datetime) -> None:
+    """The carrier took it: the period opens and the money is earned, together."""
+    assert attempt is not None
+    assert attempt.activated_at is not None
+    assert order.funded_at is not None
+    lines.open_period(
+        line_id=order.line_id,
+        order_id=order.id,
+        ordinal=attempt.ordinal,
+        plan_version=order.plan_version,
+        # The carrier's clock is not ours: never before it was asked, never in the future.
+        activated_at=min(max(attempt.activated_at, attempt.intended_at), now),
+        funded_at=order.funded_at,
+        carrier_ends_at=attempt.carrier_ends_at,
+        who=f"carrier:{attempt.carrier}",
+        track=order.track,
+        now=now,
+    )
+    hold, unit = order.hold_id, order.currency
+    revenue, tax = ledger.houses("revenue", "tax", unit=unit)
+    net = Leg(order.id, "revenue", hold, revenue, unit, order.total_minor - order.tax_minor)
+    inside = Leg(order.id, "tax", hold, tax, unit, order.tax_minor)
+    ledger.post(*(leg for leg in (net, inside) if leg.amount), now=now)
+    order.reason = ""
+    move_to(order, State.ACTIVE, who=f"carrier:{attempt.carrier}", now=now)
+
+
+# -- money ---------------------------------------------------------------------------------------------------------
+
+
+def _wallet_of(order: Order) -> UUID:
+    return ledger.wallet(customer=order.customer_id, currency=order.currency)
+
+
+def charge(order: Order, amount_minor: int, now: datetime) -> None:
+    """Wallet -> hold. Raises ledger.InsufficientFunds when the wallet holds less; nothing was posted then."""
+    wallet = wallet_id(customer=order.customer_id, currency=order.currency)
+    ledger.post(Leg(order.id, "charge", wallet, order.hold_id, order.currency, amount_minor), now=now)
+
+
+def _fill(order: Order, attempt: Attempt | None, now: datetime) -> None:
+    try:
+        charge(order, order.total_minor - ledger_queries.balance(order.hold_id), now)
+    except ledger.InsufficientFunds:  # another order of the same wallet was faster
+        order.next_step_at = order.pay_by
+
+
+def _refund(order: Order, attempt: Attempt | None, now: datetime) -> None:
+    """The whole hold goes back to where it came from, once."""
+    held = ledger_queries.balance(order.hold_id) - _stuck(order)
+    _back_to_source(order, "refund", held, now)
+
+
+def _end_refund(order: Order, attempt: Attempt | None, now: datetime) -> None:
+    move_to(order, State.REFUNDED, who="clock", now=now)
+
+
+def _return_surplus(order: Order, attempt: Attempt | None, now: datetime) -> None:
+    held = ledger_queries.balance(order.hold_id) - _stuck(order)
+    surplus = held - (0 if order.state in rules.TERMINAL_STATES else order.total_minor)
+    _back_to_source(order, f"return:{order.returns}", surplus, now)
+    order.returns += 1
+    after = {"amount_minor": surplus, "currency": order.currency}
+    journal.record(what="order.surplus_returned", subject=order.id, who="clock", after=after, now=now)
+
+
+def _stuck(order: Order) -> int:
+    return payments_queries.standing(order.hold_id).stuck_minor if order.has_payments else 0
+
+
+def _back_to_source(order: Order, leg: str, amount_minor: int, now: datetime) -> None:
+    """What came by a payment goes back the same way, the rest to the wallet, which is ours: done at once."""
+    there = 0
+    if order.has_payments:
+        there = refunds.give_back(cause=order.id, account=order.hold_id, leg=leg, amount_minor=amount_minor, now=now)
+    if rest := amount_minor - there:
+        ledger.post(Leg(order.id, leg, order.hold_id, _wallet_of(order), order.currency, rest), now=now)
+
+
+def _write_off(order: Order, attempt: Attempt | None, now: datetime) -> None:
+    """The money went back and the carrier took it after all: the seller's loss; nobody is charged again."""
+    assert attempt is not None
+    _book_loss(order, attempt.reference, "carrier_loss", now)
+    activation.stop_watching(attempt)
+
+
+def count_duplicates(order: Order, spare: tuple[Activation, ...], now: datetime) -> None:
+    """The carrier took the same key more than once: counted, told to staff, the seller's loss, never the customer's."""
+    for activation_ in spare:
+        _book_loss(order, activation_.reference, "duplicate", now)
+
+
+def _book_loss(order: Order, reference: str, what: str, now: datetime) -> None:
+    version = order.plan_version
+    unit = version.cost_currency
+    loss, payable = ledger.houses("carrier_loss", "carrier_payable", unit=unit)
+    if not ledger.post(Leg(order.id, f"{what}:{reference}", payable, loss, unit, version.cost_minor), now=now):
+        return  # seen and booked before
+    journal.record(
+        what=f"activation.{what}",
+        subject=order.id,
+        who="clock",
+        after={"reference": reference, "cost_minor": version.cost_minor, "currency": unit},
+        now=now,
+    )
+
+
+STEPS: dict[Step, Callable[[Order, Attempt | None, datetime], Call | None]] = {
+    Step.FILL: _fill,
+    Step.FUND: _fund,
+    Step.EXPIRE: _expire,
+    Step.ASK: _ask,
+    Step.LOOK: _look,
+    Step.DELIVER: deliver,
+    Step.GIVE_BACK: _give_back,
+    Step.REFUND: _refund,
+    Step.END_REFUND: _end_refund,
+    Step.RETURN: _return_surplus,
+    Step.CALL_A_PERSON: _call_a_person,
+    Step.BOOK_LOSS: _write_off,
+}
+
+
+# -- states --------------------------------------------------------------------------------------------------------
+
+
+def move_to(order: Order, state: State, *, who: str, now: datetime, why: str = "") -> None:
+    """The only place that assigns a state. The caller saves the order in the same transaction."""
+    before = State(order.state)
+    assert state in rules.MOVES[before], f"no move from {before} to {state}"
+    order.state = state
+    order.next_step_at = now
+    if state == State.FUNDED:
+        order.funded_at = now
+        order.promised_by = now + rules.PROMISE
+    if state in rules.TERMINAL_STATES:
+        order.ended_at = now
+    if order.has_payments and before == State.AWAITING_FUNDS:
+        payments.close(account=order.hold_id, now=now)
+    journal.record(
+        what=f"order.{state}",
+        subject=order.id,
+        who=who,
+        why=why or order.reason,
+        before={"state": before},
+        after={"state": state},
+        now=now,
+    )
