@@ -43,6 +43,7 @@ BREACHES = {
     ),
     "ledger-tables": ("ledger-tables", "xuka/renewals/planted.py", "import xuka.ledger.models"),
     "lines-tables": ("lines-tables", "xuka/renewals/planted.py", "import xuka.lines.models"),
+    "payments-tables": ("payments-tables", "xuka/renewals/planted.py", "import xuka.payments.models"),
     "sandbox": ("sandbox", "sandbox/planted.py", "import xuka.kernel.money"),
 }
 

@@ -15,7 +15,18 @@ from xuka.catalogue.rules import Policy, policy_of
 from xuka.kernel.money import Money, tax_inside
 from xuka.kernel.span import Span
 from xuka.renewals import rules
-from xuka.renewals.rules import MOVES, PATIENCE, Asked, Next, Situation, Stacked, State, Step
+from xuka.renewals.rules import (
+    LAST_LOOK,
+    MOVES,
+    PATIENCE,
+    REFUND_CHECK,
+    Asked,
+    Next,
+    Situation,
+    Stacked,
+    State,
+    Step,
+)
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 SECOND, MOMENT = timedelta(seconds=1), timedelta(microseconds=1)
@@ -48,6 +59,13 @@ def ended(of: State = State.REFUNDED, hold_minor: int = 0, /, **attempt: Any) ->
     return replace(PAID, state=of, hold_minor=hold_minor, asked=there)
 
 
+REFUNDING = replace(PAID, state=State.REFUNDING, hold_minor=0)
+
+
+def stuck(of: State) -> Situation:
+    return replace(ended(of, 7), stuck_minor=7)
+
+
 def wait(until: datetime) -> Next:
     return Next(Step.WAIT, until)
 
@@ -65,6 +83,11 @@ TABLE: list[tuple[str, Situation, Next]] = [
     ("a moment before it is over", unpaid(pay_by=NOW + MOMENT), wait(NOW + MOMENT)),
     ("over, though the wallet could pay", unpaid(pay_by=NOW, wallet_minor=100), Next(Step.EXPIRE)),
     ("over, but it was paid in time", unpaid(pay_by=EARLIER, hold_minor=100), Next(Step.FUND)),
+    # Paid by card.
+    ("the wallet could pay, but a card shall", unpaid(wallet_minor=100, fills_from_wallet=False), wait(LATER)),
+    ("over, a page of the provider may still be open", unpaid(pay_by=NOW, live_payments=1), wait(NOW + LAST_LOOK)),
+    ("over, and it cannot be closed for too long", unpaid(pay_by=NOW - LAST_LOOK, live_payments=1), Next(Step.EXPIRE)),
+    ("over, paid in two pages", unpaid(pay_by=NOW, live_payments=1, hold_minor=200), Next(Step.RETURN)),
     # Asking.
     ("paid, never asked", replace(PAID, state=State.FUNDED), Next(Step.ASK)),
     ("paid, never asked, one too much", replace(PAID, state=State.FUNDED, hold_minor=101), Next(Step.RETURN)),
@@ -96,6 +119,11 @@ TABLE: list[tuple[str, Situation, Next]] = [
     # The end.
     ("the money goes back", replace(PAID, state=State.REFUNDING), Next(Step.REFUND)),
     ("all of it goes back", replace(PAID, state=State.REFUNDING, hold_minor=250), Next(Step.REFUND)),
+    ("on its way to the card", replace(REFUNDING, in_flight_minor=100), wait(NOW + REFUND_CHECK)),
+    ("the bank sent it back: a person", replace(REFUNDING, hold_minor=100, stuck_minor=100), wait(NOW + REFUND_CHECK)),
+    ("the bank sent part of it back", replace(REFUNDING, hold_minor=100, stuck_minor=60), Next(Step.REFUND)),
+    ("all of it has arrived", REFUNDING, Next(Step.END_REFUND)),
+    *((f"{state}, sent back by the bank", stuck(state), Next(Step.FINISH)) for state in ENDED),
     *((f"{state}, nothing asked", ended(state), Next(Step.FINISH)) for state in ENDED),
     *((f"{state}, money came", ended(state, 1), Next(Step.RETURN)) for state in ENDED),
     ("done and delivered", ended(State.ACTIVE, state="done", look_at=None), Next(Step.FINISH)),

@@ -193,8 +193,8 @@ def quote(shop: web_world.Shop, line: Line) -> Quote:
 def order(quote: Quote, *, state: str = "awaiting_funds", total_minor: int = 12_90, track: str = "main") -> tuple:
     sql = (
         "insert into renewals_order (id, customer_id, line_id, plan_version_id, quote_id, track, hold_id, state,"
-        " currency, total_minor, tax_minor, returns, reason, placed_at, pay_by)"
-        " values (%s, %s, %s, %s, %s, %s, %s, %s, 'EUR', %s, 0, 0, '', %s, %s)"
+        " currency, total_minor, tax_minor, fee_minor, pays_with, has_payments, returns, reason, placed_at, pay_by)"
+        " values (%s, %s, %s, %s, %s, %s, %s, %s, 'EUR', %s, 0, 0, 'wallet', false, 0, '', %s, %s)"
     )
     return (
         sql, uuid4(), quote.customer_id, quote.line_id, quote.plan_version_id, quote.id, track, uuid4(), state,
@@ -234,3 +234,70 @@ def test_a_customer_who_never_had_a_wallet_can_order_and_pay_later(shop: web_wor
         "awaiting_funds",
         Money(12_90, "EUR"),
     )
+
+
+# -- payments ----------------------------------------------------------------------------------------------------------
+
+
+def payment(shop: web_world.Shop, *, account: UUID | None = None, **columns: Any) -> tuple:
+    row: dict[str, Any] = {
+        "id": uuid4(), "cause": uuid4(), "account_id": account or uuid4(), "customer_id": shop.people["xiaoyu"].id,
+        "provider": "stripe", "is_live": False, "method": "card", "amount_minor": 12_90, "currency": "EUR",
+        "description": "", "return_url": "", "language": "en", "pay_by": NOW, "payer": "", "save_card": False,
+        "saved_card": "", "state": "open", "closing": False, "reason": "", "detail": "", "reference": "", "url": "",
+        "charge": "", "paid_minor": None, "paid_currency": "", "asks": 1, "looks": 0, "asked_at": NOW,
+        "absent_at": NOW,
+    } | columns  # fmt: skip
+    places = ", ".join(["%s"] * len(row))
+    return f"insert into payments_payment ({', '.join(row)}) values ({places})", *row.values()
+
+
+@pytest.mark.parametrize("state", ["starting", "open", "processing"])
+def test_an_account_has_one_payment_that_can_still_be_paid(shop: web_world.Shop, state: str) -> None:
+    account = uuid4()
+    write(*payment(shop, account=account, state=state))
+    second = payment(shop, account=account)
+    assert refused(*second, by=errors.UniqueViolation, wall="one_live_payment_an_account")
+    write(*payment(shop, account=account, closing=True))
+    write(*payment(shop, account=account, state="closed"))
+
+
+@pytest.mark.parametrize("differs", [{"paid_minor": 12_89}, {"paid_currency": "JPY"}])
+def test_what_differs_from_what_was_asked_never_counts_as_paid(shop: web_world.Shop, differs: dict) -> None:
+    paid = {"state": "paid", "paid_minor": 12_90, "paid_currency": "EUR"}
+    assert refused(*payment(shop, **paid | differs), by=errors.CheckViolation, wall="payment_paid_as_asked")
+    write(*payment(shop, **paid))
+
+
+def test_only_what_was_captured_has_an_amount_that_was(shop: web_world.Shop) -> None:
+    wall = {"by": errors.CheckViolation, "wall": "payment_paid_has_amount"}
+    assert refused(*payment(shop, paid_minor=12_90, paid_currency="EUR"), **wall)
+    assert refused(*payment(shop, state="mismatched"), **wall)
+
+
+def test_the_providers_money_is_counted_once(shop: web_world.Shop) -> None:
+    write(*payment(shop, reference="cs_1", charge="pi_1"))
+    assert refused(*payment(shop, reference="cs_1"), by=errors.UniqueViolation, wall="payment_reference_once")
+    assert refused(*payment(shop, charge="pi_1"), by=errors.UniqueViolation, wall="payment_charge_once")
+
+
+def test_a_webhook_is_stored_once() -> None:
+    sql = (
+        "insert into payments_event (id, provider, event_id, kind, key, charge, body, state, received_at)"
+        " values (%s, 'stripe', 'evt_1', 'x', '', '', '{}', 'stored', %s)"
+    )
+    write(sql, uuid4(), NOW)
+    assert refused(sql, uuid4(), NOW, by=errors.UniqueViolation, wall="event_once")
+
+
+@pytest.mark.parametrize(
+    ("market", "permission", "wall"), [("BE", "a contract", "fee_not_in_belgium"), ("JP", "", "fee_has_permission")]
+)
+def test_a_fee_is_not_asked_where_the_law_forbids_it_nor_without_permission(
+    market: str, permission: str, wall: str
+) -> None:
+    sql = (
+        "insert into payments_methodfee (id, market, method, basis_points, permission, recorded_by, recorded_at)"
+        " values (%s, %s, 'card', 150, %s, %s, %s)"
+    )
+    assert refused(sql, uuid4(), market, permission, uuid4(), NOW, by=errors.CheckViolation, wall=wall)

@@ -62,7 +62,7 @@ class Payment(models.Model):
             models.UniqueConstraint(fields=["provider", "charge"], name="payment_charge_once", condition=~Q(charge="")),
             models.CheckConstraint(condition=Q(amount_minor__gt=0), name="payment_amount_positive"),
             models.CheckConstraint(
-                condition=Q(state__in=["paid", "mismatched"], paid_minor__gt=0)
+                condition=Q(state__in=["paid", "mismatched"], paid_minor__isnull=False, paid_minor__gt=0)
                 | (~Q(state__in=["paid", "mismatched"]) & Q(paid_minor__isnull=True)),
                 name="payment_paid_has_amount",
             ),

@@ -141,7 +141,7 @@ def down_for(silences: int) -> timedelta | None:
     """How long a provider is not offered after so many silences in a row; None: it still is."""
     if silences < SILENCES_ALLOWED:
         return None
-    return min(DOWN_FOR * 2 ** (silences - SILENCES_ALLOWED), DOWN_AT_MOST)
+    return min(DOWN_FOR * 2 ** min(silences - SILENCES_ALLOWED, 10), DOWN_AT_MOST)
 
 
 def words_of(key: UUID) -> str:
