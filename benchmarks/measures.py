@@ -17,11 +17,13 @@ from benchmarks.shop import Card, Shop, Wish
 from benchmarks.table import Row
 from xuka.kernel import ids
 from xuka.ledger.rules import Leg, house_id, wallet_id
+from xuka.payments.models import Event
 from xuka.project import postgres
 
 CARD_PAGES = 200
 # What a fresh connection of pgbench does unmeasured; those of our clients are long open.
 WARM = 3
+EVENTS_TO_A_RENEWAL = 5
 LEGS_TO_A_RENEWAL = 10  # a transfer is short: more of them, for runs of a like length
 
 
@@ -60,7 +62,10 @@ def all_of(url: str, *, rounds: int, each: int) -> list[Row]:
             "create unlogged table benchmark_mark (at timestamptz); create table benchmark_commit (client int)"
         )
     with clients.started() as two:
-        return [*renewals(url, shop, two, rounds, each), *transfers(url, shop, two, rounds, each), *rows]
+        webhooks_beside = webhooks(url, shop, two, rounds, each)
+        return [
+            *renewals(url, shop, two, rounds, each), *transfers(url, shop, two, rounds, each), *webhooks_beside, *rows
+        ]  # fmt: skip
 
 
 def at_rest(shop: Shop) -> list[Row]:
@@ -153,6 +158,26 @@ def transfers(url: str, shop: Shop, two: Clients, rounds: int, each: int) -> lis
         posted.row("ledger transfers, one a transaction", "pgbench, same statement"),
         asked.row("that statement by pgbench", "pgbench, select 1"),
     ]
+
+
+def webhooks(url: str, shop: Shop, two: Clients, rounds: int, each: int) -> list[Row]:
+    """Webhooks stored and answered while renewals run in the other client's process; none may be lost."""
+    times = Times()
+    sent = 0
+    with web.serving(workers=CLIENTS) as (port, _):
+        for _ in tqdm(range(rounds), desc="webhooks", leave=False):
+            events = shop.events(each * EVENTS_TO_A_RENEWAL)
+            told, _ = two.run_apart("tell_or_renew", (port, events, []), (port, [], shop.wishes(each)))
+            times.ours.append(len(events) / told)
+            times.limit.append(pgbench.rate(url, _COMMIT, clients=1, seconds=1))
+            sent += len(events)
+    stored = Event.objects.filter(state="stored").count()
+    rate = min(times.ours)
+    return [
+        times.row("webhooks stored and answered, beside renewals", "pgbench, one row a commit"),
+        Row("the slowest round of webhooks, beside renewals", f"{rate:.0f} /s", f"{sent} sent, {stored} stored",
+            f"{sent - stored} lost", ">= 100 /s", rate >= 100 and sent == stored),
+    ]  # fmt: skip
 
 
 _COMMIT = "insert into benchmark_commit values (:client_id);\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -21,6 +22,8 @@ from xuka.kernel import ids
 from xuka.kernel.money import Money
 from xuka.ledger import operations as ledger
 from xuka.lines import operations as lines
+from xuka.payments.models import Payment
+from xuka.payments.rules import words_of
 from xuka.renewals import operations as renewals
 
 DATA = Path(__file__).resolve().parents[1] / "data"
@@ -86,3 +89,31 @@ class Shop:
     def wishes(self, number: int) -> list[Wish]:
         """So many of them."""
         return [self.wish() for _ in range(number)]
+
+    def events(self, number: int) -> list[bytes]:
+        """So many genuine webhooks, each about a payment of its own that is under way, of a real one's size."""
+        card = self.card()
+        now = clock.now()
+        rows = [
+            Payment(
+                id=ids.new(), cause=ids.new(), account_id=ids.new(), customer_id=card.customer, provider="stripe",
+                is_live=False, method="card", amount_minor=12_90, currency="EUR", pay_by=now + timedelta(days=1),
+                state="open", asks=1, asked_at=now, absent_at=now, next_step_at=now + timedelta(days=1),
+            )
+            for _ in range(number)
+        ]  # fmt: skip
+        Payment.objects.bulk_create(rows)
+        return [_event(words_of(row.id)) for row in rows]
+
+
+def _event(key: str) -> bytes:
+    told = {
+        "id": f"evt_{ids.new().hex}", "object": "event", "api_version": "2026-10-28.endive", "created": 1_790_000_000,
+        "livemode": False, "pending_webhooks": 1, "type": "checkout.session.completed",
+        "data": {"object": {
+            "id": f"cs_test_{ids.new().hex}", "object": "checkout.session", "client_reference_id": key,
+            "livemode": False, "metadata": {"key": key}, "payment_status": "paid", "status": "complete",
+            "amount_total": 1290, "currency": "eur", "custom_text": {"filler": "x" * 2_000},
+        }},
+    }  # fmt: skip
+    return json.dumps(told).encode()

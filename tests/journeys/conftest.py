@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    from tests.journeys.payment_world import Till
     from tests.journeys.renewal_world import Trade
 
 
@@ -18,3 +19,12 @@ def trade(transactional_db: None, settings: Any, monkeypatch: pytest.MonkeyPatch
 
     with renewal_world.at_work(settings, monkeypatch) as trade:
         yield trade
+
+
+@pytest.fixture
+def till(transactional_db: None, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Till]:
+    """A shop at work that takes cards: see ``payment_world``."""
+    from tests.journeys import payment_world
+
+    with payment_world.with_a_till(settings, monkeypatch) as till:
+        yield till

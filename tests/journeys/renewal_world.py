@@ -31,6 +31,8 @@ from xuka.lines import operations as lines
 from xuka.lines import queries as lines_queries
 from xuka.lines.models import Line
 from xuka.messaging import queries as messaging
+from xuka.payments import queries as payments
+from xuka.payments.models import Payment, Refund
 from xuka.renewals import operations as renewals
 from xuka.renewals import queries as renewals_queries
 from xuka.renewals.models import Order, Quote
@@ -140,12 +142,24 @@ class Trade:
                     cursor.execute("delete from procrastinate_jobs where id = %s", [id])
                 if name != "send_message":
                     tasks.app.tasks[name](subject)
-            due = renewals_queries.due_orders(self.now)
-            for order_id in due:
-                tasks.advance_order(str(order_id))
+            due = self._work_off_what_is_due()
             if not lines.start_due_periods(now=self.now) and not jobs and not due:
                 return
         pytest.fail("the shop never comes to rest")
+
+    def _work_off_what_is_due(self) -> bool:
+        """What the sweeper would find; returns whether there was anything."""
+        found = False
+        for due, job in (
+            (payments.undigested_events(), tasks.digest_event),
+            (payments.due_payments(self.now), tasks.advance_payment),
+            (payments.due_refunds(self.now), tasks.advance_refund),
+            (renewals_queries.due_orders(self.now), tasks.advance_order),
+        ):
+            for id in due:
+                job(str(id))
+                found = True
+        return found
 
     def wait(self, **length: float) -> None:
         """Time passes, and the shop works at every moment at which something is due, and at the end."""
@@ -165,7 +179,8 @@ class Trade:
         return renewals.advance(order_id=order.id, now=self.now)
 
     def _next_due(self) -> datetime | None:
-        return Order.objects.aggregate(at=Min("next_step_at"))["at"]
+        moments = [model.objects.aggregate(at=Min("next_step_at"))["at"] for model in (Order, Payment, Refund)]
+        return min((moment for moment in moments if moment), default=None)
 
     def _jobs(self) -> list[tuple[int, str, str]]:
         with connection.cursor() as cursor:

@@ -25,6 +25,7 @@ from django.db import connection
 from sandbox.carrier.app import application
 from sandbox.carrier.world import World
 from sandbox.transport import InProcess
+from tests.simulation.till import Till
 from xuka.accounts import operations as accounts
 from xuka.activation import operations as activation
 from xuka.activation.models import Attempt
@@ -40,6 +41,8 @@ from xuka.ledger import operations as ledger
 from xuka.ledger import queries as ledger_queries
 from xuka.lines import operations as lines
 from xuka.lines import queries as lines_queries
+from xuka.payments import providers
+from xuka.payments import queries as payments
 from xuka.renewals import operations as renewals
 from xuka.renewals import queries as renewals_queries
 from xuka.renewals.models import Order
@@ -76,6 +79,11 @@ FAULTS = [
 DARK = [("order_list", "timeout_before", 1.0), ("submit_topup", "timeout_after", 0.7)]
 
 
+WORKED_OFF = {
+    "advance_order", "advance_waiting_orders", "advance_payment", "advance_refund", "digest_event", "forget_card",
+}  # fmt: skip
+
+
 class Killed(BaseException):
     """The process died here."""
 
@@ -85,12 +93,15 @@ class Shop:
 
     def __init__(self, seed: int, patch: pytest.MonkeyPatch) -> None:
         call_command("flush", verbosity=0, interactive=False)
-        self.random = Random(seed)
+        self.seed, self.random = seed, Random(seed)
         self.now = BEGIN
         self.trace: list[str] = []
         self.faults_seen: list[str] = []
         self.world = World(now=lambda: self.now, seed=seed, balance=100_000_00, limited=False)
         self.transport = Watched(self)
+        self.till = Till(self)
+        self.from_elsewhere: Counter[str] = Counter()
+        self._calls = 0
         self.patch = patch
         self._patch_edges()
         self._statements_to_live: int | None = None
@@ -115,7 +126,9 @@ class Shop:
             }
         }
         self.patch.setattr(settings, "CARRIERS", carriers)
+        self.patch.setattr(settings, "PROVIDERS", self.till.settings)
         activation.carrier.cache_clear()
+        providers.provider.cache_clear()
         self.patch.setattr(ids, "new", lambda: UUID(int=self.random.getrandbits(128), version=4))
         self.patch.setattr(clock, "now", lambda: self.now)
         self._post = ledger.post
@@ -154,6 +167,7 @@ class Shop:
             self.lines.append((line.id, customer, market))
             self._credit(customer, market, 100_000)
         self.world.faults.set([_fault(*one) for one in FAULTS])
+        self.till.fail()
 
     def _credit(self, customer: UUID, market: str, minor: int) -> None:
         currency = "EUR" if market == "BE" else "JPY"
@@ -179,14 +193,18 @@ class Shop:
         for turn in range(120):
             if turn == 20:
                 self.world.faults.set([])
+                self.till.heal()
             self.now += self.random.choice([timedelta(minutes=1), timedelta(minutes=15), timedelta(hours=2)])
             if turn > 60:
                 self.now += timedelta(days=1)
+            self.do(self.till.the_bank_decides)
+            self.do(self.till.webhooks_arrive)
             self.do(self.sweep)
             self.do(self.work_off_jobs)
             self._check_as_it_goes()
             if turn > 25:
                 self.do(self.somebody_decides)
+                self.do(self.till.somebody_decides)
                 if not self.unfinished():
                     return
 
@@ -203,6 +221,13 @@ class Shop:
             self.somebody_decides: 3,
             self.the_carrier_goes_dark: 2,
             self.the_carrier_is_itself_again: 2,
+            self.till.somebody_presses_pay: 8,
+            self.till.somebody_is_on_the_page: 20,
+            self.till.the_bank_decides: 5,
+            self.till.webhooks_arrive: 15,
+            self.till.somebody_decides: 2,
+            self.till.go_dark: 1,
+            self.till.fail: 1,
         }
         return self.random.choices(list(events), weights=list(events.values()))[0]
 
@@ -268,6 +293,28 @@ class Shop:
         finally:
             connection.commit = commit  # type: ignore[method-assign]
 
+    def begin_call(self) -> None:
+        """A call is about to be put on a wire."""
+        self._calls = 0
+
+    def meanwhile(self) -> None:
+        """While a call is on the wire: another worker meets the same orders, time passes, or the process dies."""
+        self._calls += 1
+        if self.kill_at == ("before" if self._calls == 1 else "after"):
+            self.die()
+        if self.random.random() < 0.3:
+            kept, self._statements_to_live = self._statements_to_live, None
+            under_way = self.open_orders()
+            for order in self.random.sample(under_way, k=min(2, len(under_way))):
+                renewals.advance(order_id=order.id, now=self.now)
+            for payment_id in payments.due_payments(self.now, limit=2):
+                tasks.advance_payment(str(payment_id))
+            for refund_id in payments.due_refunds(self.now, limit=2):
+                tasks.advance_refund(str(refund_id))
+            self._statements_to_live = kept
+        if self.random.random() < 0.1:
+            self.now += timedelta(seconds=self.random.randrange(1, 20))
+
     def buy(self) -> None:
         line_id, customer, market = self.random.choice(self.lines)
         versions = catalogue_queries.plans_on_sale(market)
@@ -277,26 +324,39 @@ class Shop:
         except renewals.CannotRenew:
             self.now += timedelta(days=30)
             return
-        order_id = ids.new()
+        order_id, pays_with = ids.new(), self.random.choice(["wallet", "card"])
         for _ in range(self.random.choice([1, 1, 2, 3])):
-            self._place(self.random.choice([order_id, order_id, ids.new()]), quote.id, customer)
+            self._place(self.random.choice([order_id, order_id, ids.new()]), quote.id, customer, pays_with)
 
-    def _place(self, order_id: UUID, quote_id: UUID, customer: UUID) -> None:
+    def _place(self, order_id: UUID, quote_id: UUID, customer: UUID, pays_with: str) -> None:
         try:
-            order = renewals.place(order_id=order_id, quote_id=quote_id, customer=customer, now=self.now)
+            order = renewals.place(
+                order_id=order_id, quote_id=quote_id, customer=customer, now=self.now, pays_with=pays_with
+            )
             self.note(f"placed {order.id} {order.state}")
+            if pays_with == "card":
+                self.till.press_pay(order)
+        except renewals.CannotPay as error:
+            self.note(error.code)
         except (renewals.QuoteChanged, renewals.QuoteExpired, renewals.PaymentNotOffered) as error:
             self.note(type(error).__name__)
 
     def work_off_jobs(self) -> None:
         for job_id, name, subject in _jobs(limit=6):
             is_lost = self.random.random() < 0.15
-            if not is_lost and name in {"advance_order", "advance_waiting_orders"}:
+            if not is_lost and name in WORKED_OFF:
                 tasks.app.tasks[name](subject)
             with connection.cursor() as cursor:
                 cursor.execute("delete from procrastinate_jobs where id = %s", [job_id])
 
     def sweep(self) -> None:
+        for due, job in (
+            (payments.undigested_events(), tasks.digest_event),
+            (payments.due_payments(self.now), tasks.advance_payment),
+            (payments.due_refunds(self.now), tasks.advance_refund),
+        ):
+            for id in due:
+                job(str(id))
         for order_id in renewals_queries.due_orders(self.now):
             tasks.advance_order(str(order_id))
             if self.random.random() < 0.2:
@@ -332,6 +392,7 @@ class Shop:
             self.random.choice([1, order.total_minor - 1, order.total_minor]),
         )  # fmt: skip
         self._post(money, now=self.now)
+        self.from_elsewhere[order.currency] += money.amount
 
     def a_wallet_runs_dry(self) -> None:
         _, customer, market = self.random.choice(self.lines)
@@ -381,7 +442,8 @@ class Shop:
         return list(Order.objects.order_by("placed_at", "id"))
 
     def unfinished(self) -> bool:
-        return Order.objects.filter(next_step_at__isnull=False).exists() or bool(renewals_queries.due_orders(self.now))
+        unfinished = Order.objects.filter(next_step_at__isnull=False).exists() or self.till.unfinished()
+        return unfinished or bool(renewals_queries.due_orders(self.now))
 
     def truth(self, order_id: UUID) -> list[Any]:
         """What the carrier really did for this order."""
@@ -408,6 +470,7 @@ class Shop:
             self._check_order(order)
         for fault in ledger_queries.check_books():
             self.wrong("the books are wrong", fault)
+        self.till.check()
         return {fault.split(":")[0] for fault in self.faults_seen}
 
     def _check_order(self, order: Any) -> None:
@@ -439,13 +502,12 @@ class Watched(InProcess):
     """The wire, with a witness: what was asked under which key, what was on the wire at once, what was told."""
 
     def __init__(self, shop: Shop) -> None:
-        super().__init__(application(shop.world), on_wire=self._meanwhile)
+        super().__init__(application(shop.world), on_wire=shop.meanwhile)
         self.shop = shop
         self.on_the_wire: Counter[str] = Counter()
         self.unsure: set[str] = set()
         self.told: list[tuple[str, datetime]] = []
         self.revealed: dict[str, datetime] = {}
-        self._calls = 0
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         key = _key_in(request)
@@ -453,7 +515,7 @@ class Watched(InProcess):
         if is_ask:
             self._witness_ask(key)
         self.on_the_wire[key] += is_ask
-        self._calls = 0
+        self.shop.begin_call()
         try:
             response = super().handle_request(request)
             if is_ask and not _is_sure(response):
@@ -498,21 +560,6 @@ class Watched(InProcess):
         told = self.revealed.get(words_of(key_of(cause=order_id, ordinal=0)))
         asked = min(f.at for f in journal.facts_about(order_id) if f.what == "order.needs_a_person")
         return told is not None and told < asked
-
-    def _meanwhile(self) -> None:
-        """While the call is on the wire: another worker meets the same orders, time passes, or the process dies."""
-        self._calls += 1
-        shop = self.shop
-        if shop.kill_at == ("before" if self._calls == 1 else "after"):
-            shop.die()
-        if shop.random.random() < 0.3:
-            kept, shop._statements_to_live = shop._statements_to_live, None
-            under_way = shop.open_orders()
-            for order in shop.random.sample(under_way, k=min(2, len(under_way))):
-                renewals.advance(order_id=order.id, now=shop.now)
-            shop._statements_to_live = kept
-        if shop.random.random() < 0.1:
-            shop.now += timedelta(seconds=shop.random.randrange(1, 20))
 
 
 def _forget_connection() -> None:
