@@ -35,6 +35,7 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "back": "All letters",
         "letter": "The letter",
         "as_text": "As plain text",
+        "files": "Files",
         "other": "中文",
     },
     "zh": {
@@ -47,13 +48,14 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "back": "全部邮件",
         "letter": "邮件正文",
         "as_text": "纯文本版本",
+        "files": "附件",
         "other": "English",
     },
 }
 
 
 def application(inbox: Inbox) -> Flask:
-    """The WSGI application over this inbox: /, /<id>, /<id>/html, /messages.json, and /control on loopback."""
+    """The WSGI application over this inbox: /, /<id> with /html and /files/<n>, /messages.json; /control from here."""
     app = Flask(__name__)
     app.after_request(_strict)
     app.add_template_filter(_when, "when")
@@ -77,6 +79,16 @@ def application(inbox: Inbox) -> Flask:
             abort(404)
         response = Response(LETTER_HEAD + mail.html, mimetype="text/html")
         response.headers["Content-Security-Policy"] = LETTER_POLICY
+        return response
+
+    @app.get("/<int:id>/files/<int:number>")
+    def letter_file(id: int, number: int) -> Response:
+        mail = inbox.one(id)
+        if mail is None or number >= len(mail.files):
+            abort(404)
+        file = mail.files[number]
+        response = Response(file.content, mimetype=file.mime)
+        response.headers.set("Content-Disposition", "attachment", filename=file.name)
         return response
 
     @app.get("/messages.json")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from email import message_from_bytes, policy
@@ -30,6 +30,15 @@ SILENCE = 60
 
 
 @dataclass(frozen=True, slots=True)
+class File:
+    """One file that came with a letter."""
+
+    name: str
+    mime: str
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Mail:
     """One letter as it arrived."""
 
@@ -43,6 +52,7 @@ class Mail:
     text: str
     html: str
     headers: Mapping[str, str]
+    files: tuple[File, ...] = ()
 
     @property
     def brief(self) -> str:
@@ -76,6 +86,7 @@ class Inbox:
                 text=_part(message, "plain"),
                 html=_part(message, "html"),
                 headers={name: str(value) for name, value in message.items()},
+                files=tuple(_files(message)),
             )
             self.mails.append(mail)
             return mail
@@ -120,8 +131,11 @@ class Inbox:
             return fault
 
     def told(self) -> list[dict[str, Any]]:
-        """Every letter as JSON, newest first."""
-        return [asdict(mail) for mail in self.to()]
+        """Every letter as JSON, newest first; of its files the name, type and size."""
+        return [
+            asdict(mail) | {"files": [{"name": x.name, "mime": x.mime, "size": len(x.content)} for x in mail.files]}
+            for mail in self.to()
+        ]
 
 
 class Postbox:
@@ -198,6 +212,13 @@ class _Handler:
         if fault == "drop_after_data" and isinstance(server.transport, asyncio.WriteTransport):
             server.transport.abort()
         return "250 2.0.0 Kept"
+
+
+def _files(message: EmailMessage) -> Iterator[File]:
+    for part in message.iter_attachments():
+        content = part.get_payload(decode=True)
+        if isinstance(content, bytes):
+            yield File(part.get_filename("?"), part.get_content_type(), content)
 
 
 def _part(message: EmailMessage, kind: str) -> str:

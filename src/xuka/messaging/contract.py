@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from xuka.kernel.outcome import Outcome
+
+
+class Attachment(NamedTuple):
+    """A file that goes with a letter: its name in any script, its type ("application/pdf"), its bytes."""
+
+    name: str
+    mime: str
+    content: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +34,7 @@ class Letter:
     subject: str
     text: str
     html: str = ""
+    attachments: tuple[Attachment, ...] = ()
 
 
 class Channel(Protocol):

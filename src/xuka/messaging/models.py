@@ -67,3 +67,17 @@ class Message(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} ({self.state})"
+
+
+class Attachment(models.Model):
+    """A file that goes with a message, kept until that is sent. Only what can be made again is attached."""
+
+    id = models.BigAutoField(primary_key=True)
+    message = models.ForeignKey(Message, models.CASCADE, related_name="+")
+    message_id: UUID
+    name = models.CharField(max_length=200)
+    mime = models.CharField(max_length=100)
+    content = models.BinaryField()
+
+    def __str__(self) -> str:
+        return self.name

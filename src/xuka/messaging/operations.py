@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
@@ -14,8 +15,9 @@ from django.utils.module_loading import import_string
 from xuka.journal import operations as journal
 from xuka.kernel import ids
 from xuka.kernel.outcome import Done, Outcome, Refused, Unknown
+from xuka.messaging import contract
 from xuka.messaging.contract import Channel, Letter
-from xuka.messaging.models import Message, State
+from xuka.messaging.models import Attachment, Message, State
 from xuka.messaging.rules import LEASE, TRIES, pause_after
 
 # A message that is out of the sender's hands: no longer due, no longer held.
@@ -43,6 +45,7 @@ def queue(
     html: str = "",
     customer: UUID | None = None,
     secret: bool = False,
+    attachments: Sequence[tuple[str, str, bytes]] = (),
 ) -> UUID:
     """Put a message into the outbox, in the caller's transaction; it is sent soon after that commits.
 
@@ -53,6 +56,8 @@ def queue(
         to: an e-mail address.
         language: BCP 47 tag of the words.
         secret: the words hold a secret (a sign-in code): they are forgotten once it is sent or given up.
+        attachments: files that go with it, each (name, type, bytes), in their order. They are kept until it is sent,
+            however often it fails, and then forgotten.
         now: aware UTC.
 
     Returns:
@@ -76,6 +81,10 @@ def queue(
         },
     )
     if new:
+        Attachment.objects.bulk_create(
+            Attachment(message_id=message.id, name=name, mime=mime, content=content)
+            for name, mime, content in attachments
+        )
         who = f"customer:{customer}" if customer else "seller"
         journal.record(what="message.queued", subject=message.id, who=who, after={"kind": kind}, now=now)
     return message.id
@@ -118,6 +127,10 @@ def _letter(message: Message) -> Letter:
         subject=message.subject,
         text=message.text,
         html=message.html,
+        attachments=tuple(
+            contract.Attachment(file.name, file.mime, bytes(file.content))
+            for file in Attachment.objects.filter(message_id=message.id).order_by("id")
+        ),
     )
 
 
@@ -140,6 +153,7 @@ def _sent(message: Message, reference: str, now: datetime) -> None:
     words = _WORDLESS if message.secret else {}
     changes = _FINAL | words | {"state": State.SENT, "sent_at": now, "reference": reference[:200], "error": ""}
     if Message.objects.filter(id=message.id, sent_at__isnull=True).update(**changes):
+        Attachment.objects.filter(message_id=message.id).delete()
         journal.record(what="message.sent", subject=message.id, who="clock", now=now)
 
 
@@ -157,6 +171,8 @@ def _not_sent(message: Message, why: str, pause: timedelta | None, now: datetime
 def _give_up(message: Message, why: str, now: datetime) -> None:
     words = _WORDLESS if message.secret else {}
     Message.objects.filter(id=message.id).update(**_FINAL, **words, state=State.FAILED, error=why)
+    if message.secret:  # nobody can try it again
+        Attachment.objects.filter(message_id=message.id).delete()
     journal.record(what="message.failed", subject=message.id, who="clock", why=why, now=now)
 
 

@@ -48,6 +48,11 @@ SITE_URL = os.environ.get("XUKA_SITE_URL", "http://127.0.0.1:8000")
 # The seller whose shop this is.
 SELLER_NAME = os.environ.get("XUKA_SELLER_NAME", "Xuka Demo")
 SELLER_MAIL = os.environ.get("XUKA_SELLER_MAIL", "seller@xuka.example")
+# What receipts say of the seller. The demo's numbers are well-formed and nobody's; a real shop sets its own or has none.
+_SHOWN = DEMO or TESTING
+SELLER_ADDRESS = os.environ.get("XUKA_SELLER_ADDRESS", "Demo street 1 | 1000 Brussels | Belgium" if _SHOWN else "")
+SELLER_VAT_NUMBER = os.environ.get("XUKA_SELLER_VAT_NUMBER", "BE0000000097" if _SHOWN else "")
+SELLER_JP_NUMBER = os.environ.get("XUKA_SELLER_JP_NUMBER", "T9000000000000" if _SHOWN else "")
 
 INSTALLED_APPS = [
     "unfold",
@@ -72,6 +77,7 @@ INSTALLED_APPS = [
     "xuka.activation.apps.Config",
     "xuka.messaging.apps.Config",
     "xuka.payments.apps.Config",
+    "xuka.receipts.apps.Config",
     "xuka.renewals.apps.Config",
     "xuka.support.apps.Config",
     "xuka.interfaces.apps.Config",

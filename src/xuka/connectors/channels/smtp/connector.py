@@ -112,6 +112,9 @@ class Smtp:
         message.set_content(letter.text)
         if letter.html:
             message.add_alternative(letter.html, subtype="html")
+        for file in letter.attachments:
+            maintype, _, subtype = file.mime.partition("/")
+            message.add_attachment(file.content, maintype=maintype, subtype=subtype, filename=file.name)
         message["Content-Language"] = letter.language  # last: setting the content clears every Content- header
         return message
 
