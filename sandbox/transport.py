@@ -9,10 +9,19 @@ from typing import TYPE_CHECKING
 import httpx
 from werkzeug.test import EnvironBuilder, run_wsgi_app
 
-from sandbox.carrier.app import IN_PROCESS, Dropped, TimedOut
-
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
+
+# In the WSGI environment of every call that comes this way.
+IN_PROCESS = "sandbox.in_process"
+
+
+class TimedOut(Exception):
+    """The other side stays silent; becomes httpx.ReadTimeout."""
+
+
+class Dropped(Exception):
+    """The connection breaks; becomes httpx.RemoteProtocolError."""
 
 
 class InProcess(httpx.BaseTransport):

@@ -17,16 +17,7 @@ from werkzeug.exceptions import HTTPException
 from sandbox.carrier.faults import CODES, BadFault, Fault
 from sandbox.carrier.packages import Package
 from sandbox.carrier.world import NOT_FOUND, Bought, Order, Refusal, World, invalid, refusal, too_many
-
-IN_PROCESS = "sandbox.in_process"
-
-
-class TimedOut(Exception):
-    """The carrier stays silent; the in-process transport turns it into httpx.ReadTimeout."""
-
-
-class Dropped(Exception):
-    """The connection breaks; the in-process transport turns it into httpx.RemoteProtocolError."""
+from sandbox.transport import IN_PROCESS, Dropped, TimedOut
 
 
 def application(world: World, *, sleep: Callable[[float], None] = lambda seconds: None) -> Flask:
