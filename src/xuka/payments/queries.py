@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from django.db import connection
 from django.db.models import Sum
 
 from xuka.kernel.money import Money
@@ -165,3 +166,124 @@ def waiting_for_a_person() -> Waiting:
         failed_refunds=Refund.objects.filter(state=RefundState.FAILED).count(),
         unknown_events=Event.objects.filter(state=Event.State.UNKNOWN).count(),
     )
+
+
+# -- proof ---------------------------------------------------------------------------------------------------------
+
+# A payment that took money and its one transfer, side by side: whatever has no match, or another one, is wrong.
+_WRONG_CAPTURES = """
+select coalesce(p.id, t.cause), p.state, p.paid_minor, p.paid_currency, t.amount, t.unit
+from (select * from payments_payment where state in ('paid', 'mismatched')) p
+full join (select * from ledger_transfer where leg = 'captured') t on t.cause = p.id
+left join ledger_account debit on debit.id = t.debit_id
+left join ledger_account credit on credit.id = t.credit_id
+where p.id is null or t.id is null
+    or (t.amount, t.unit) is distinct from (p.paid_minor, p.paid_currency)
+    or debit.kind <> 'clearing'
+    or case p.state when 'paid' then t.credit_id <> p.account_id else credit.kind <> 'suspense' end
+order by 1
+"""
+_CAPTURED = """
+select unit, sum(told)::bigint, sum(booked)::bigint from (
+    select paid_currency as unit, paid_minor as told, 0 as booked from payments_payment where state = 'paid'
+    union all
+    select t.unit, 0, t.amount from ledger_transfer t join payments_payment p on p.id = t.cause
+    where t.leg = 'captured' and t.credit_id = p.account_id
+) both_sides group by unit having sum(told) <> sum(booked) order by unit
+"""
+# What the seller's account of this kind holds, and what the rows of payments say that it holds.
+_HELD = """
+select unit, sum(told)::bigint, sum(held)::bigint from (
+    {told}
+    union all
+    select t.unit, 0, t.amount from ledger_transfer t join ledger_account a on a.id = t.credit_id where a.kind = %s
+    union all
+    select t.unit, 0, -t.amount from ledger_transfer t join ledger_account a on a.id = t.debit_id where a.kind = %s
+) both_sides (unit, told, held) group by unit having sum(told) <> sum(held) order by unit
+"""
+_ASIDE = """
+    select paid_currency, paid_minor, 0 from payments_payment where state = 'mismatched'
+    union all
+    select currency, -amount_minor, 0 from payments_refund where leg = 'mismatch' and state <> 'failed'
+"""
+_ON_ITS_WAY = "select currency, amount_minor, 0 from payments_refund where state in ('starting', 'pending')"
+# What each refund moved, all its rounds together: out of its account, and to where its state says.
+_WRONG_REFUNDS = """
+with moved as (
+    select r.id, r.state, r.amount_minor, r.currency,
+        coalesce(sum(t.amount) filter (where t.debit_id = r.account_id), 0)
+            - coalesce(sum(t.amount) filter (where t.credit_id = r.account_id), 0) as went,
+        coalesce(sum(t.amount) filter (where credit.kind = 'refunds_in_flight'), 0)
+            - coalesce(sum(t.amount) filter (where debit.kind = 'refunds_in_flight'), 0) as on_its_way,
+        coalesce(sum(t.amount) filter (where credit.kind = 'clearing'), 0)
+            - coalesce(sum(t.amount) filter (where debit.kind = 'clearing'), 0) as gone,
+        coalesce(sum(t.amount) filter (where credit.kind in ('wallet', 'paid_by_hand')), 0)
+            - coalesce(sum(t.amount) filter (where debit.kind in ('wallet', 'paid_by_hand')), 0) as by_hand,
+        coalesce(bool_or(t.unit <> r.currency), false) as mixed
+    from payments_refund r
+    left join ledger_transfer t on t.cause = r.id
+    left join ledger_account debit on debit.id = t.debit_id
+    left join ledger_account credit on credit.id = t.credit_id
+    group by r.id
+)
+select id, state, amount_minor, currency, went, on_its_way, gone, by_hand from moved
+where mixed
+    or went <> case when state = 'failed' then 0 else amount_minor end
+    or on_its_way <> case when state in ('starting', 'pending') then amount_minor else 0 end
+    or gone <> case when state = 'done' then amount_minor else 0 end
+    or by_hand <> case when state = 'settled' then amount_minor else 0 end
+order by id
+"""
+_GIVEN_BACK_TOO_MUCH = """
+select p.id, coalesce(p.paid_minor, 0), sum(r.amount_minor)::bigint, r.currency
+from payments_refund r join payments_payment p on p.id = r.payment_id
+group by p.id, r.currency
+having sum(r.amount_minor) > coalesce(p.paid_minor, 0) or r.currency <> p.paid_currency order by p.id
+"""
+
+
+def check_books() -> list[str]:
+    """What is wrong between payments and the ledger, one sentence each; empty when they agree.
+
+    Proves that each payment that took money has its one transfer and no other, to whom it was for or aside; that what
+    was captured is what was credited, by currency; that suspense holds what differs and was not given back, and
+    refunds in flight what is on its way; that each refund moved what its state says; and that no payment gave back
+    more than it took. A captured minor unit that is not booked, or booked twice, does not pass.
+    """
+    return [
+        f"The payment {id} is {state or 'not paid'} with {told or 0} {unit or ''}, its transfer says "
+        f"{f'{booked} {booked_unit}, or goes elsewhere' if booked else 'nothing'}."
+        for id, state, told, unit, booked, booked_unit in _asked(_WRONG_CAPTURES)
+    ] + [
+        *_differing("Paid payments captured {told} {unit}, {held} {unit} were credited for them.", _CAPTURED),
+        *_differing("Suspense holds {held} {unit}, payments that differ make {told}.", _held(_ASIDE), "suspense"),
+        *_differing(
+            "Refunds in flight holds {held} {unit}, refunds on their way make {told}.",
+            _held(_ON_ITS_WAY),
+            "refunds_in_flight",
+        ),
+        *(
+            f"The refund {id} of {amount} {unit} is {state}, but {went} left its account: {on_its_way} on the way, "
+            f"{gone} gone, {by_hand} by hand."
+            for id, state, amount, unit, went, on_its_way, gone, by_hand in _asked(_WRONG_REFUNDS)
+        ),
+        *(
+            f"The payment {id} took {took} and gives back {back} {unit}."
+            for id, took, back, unit in _asked(_GIVEN_BACK_TOO_MUCH)
+        ),
+    ]
+
+
+def _held(told: str) -> str:
+    return _HELD.format(told=told)
+
+
+def _differing(says: str, sql: str, kind: str = "") -> list[str]:
+    rows = _asked(sql, *([kind, kind] if kind else ()))
+    return [says.format(unit=unit, told=told, held=held) for unit, told, held in rows]
+
+
+def _asked(sql: str, *values: str) -> list[tuple]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, list(values))
+        return cursor.fetchall()

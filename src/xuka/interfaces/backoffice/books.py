@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.html import format_html
@@ -22,8 +23,7 @@ class KindFilter(Choices):
     parameter_name = "kind"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        kinds = ("wallet", "hold", "revenue", "tax", "staff_credit", "carrier_payable", "carrier_loss")
-        return [(kind, words.plain(kind)) for kind in kinds]
+        return [(kind, words.plain(kind)) for kind in words.ACCOUNT_KINDS]
 
 
 class Accounts(Reading):
@@ -51,6 +51,7 @@ class Accounts(Reading):
         balance = ledger.balance(account.id)
         facts = [
             ("Kind", words.plain(account.kind)),
+            ("What lies here", words.ACCOUNT_KINDS.get(account.kind, reading.NOTHING)),
             ("Unit", account.unit),
             ("Balance", amount(balance, account.unit)),
             ("May go below zero", "no" if account.limited else "yes: the seller's own"),
@@ -81,11 +82,35 @@ def _statement(account: Account, balance: int) -> dict[str, list]:
     return {"headers": ["when (UTC)", "leg", "other account", "amount", "after it", "because of"], "rows": rows}
 
 
+# The legs of payments and refunds, up to the colon, and whose they are; all others are an order's.
+_CAUSES = {"captured": "payment"} | dict.fromkeys(
+    ("asked", "confirmed", "failed", "to_wallet", "paid_elsewhere"), "refund"
+)
+
+
 def cause_of(transfer: Transfer) -> str:
-    """Why money moved: an order's page, or the staff member who gave a credit."""
+    """Why money moved: the page of an order, a payment or a refund, or the staff member who gave a credit."""
     if transfer.leg == "staff_credit":
         return format_html("credit {}", reading.short(transfer.cause))
-    return link(f"order {reading.short(transfer.cause)}", "renewals.order", transfer.cause)
+    what = _CAUSES.get(transfer.leg.split(":")[0])
+    model = f"payments.{what}" if what else "renewals.order"
+    return link(f"{what or 'order'} {reading.short(transfer.cause)}", model, transfer.cause)
+
+
+def moved(*causes: UUID) -> dict[str, list]:
+    """Every transfer because of these, as a table, the oldest first."""
+    there = Transfer.objects.filter(cause__in=causes).select_related("debit", "credit")
+    rows = [
+        [
+            when(transfer.at),
+            transfer.leg,
+            link(words.plain(transfer.debit.kind), "ledger.account", transfer.debit_id),
+            link(words.plain(transfer.credit.kind), "ledger.account", transfer.credit_id),
+            link(amount(transfer.amount, transfer.unit), "ledger.transfer", transfer.id),
+        ]
+        for transfer in sorted(there, key=lambda transfer: (transfer.at, words.rank(transfer.leg), transfer.id))
+    ]
+    return {"headers": ["when (UTC)", "leg", "from", "to", "amount"], "rows": rows}
 
 
 class Transfers(Reading):
@@ -96,7 +121,9 @@ class Transfers(Reading):
     list_select_related = ("debit", "credit")
     ordering = ("-at", "-id")
     search_fields = ("id__startswith", "cause__startswith", "leg__startswith")
-    search_help_text = "Transfer id, the id of its order, or the leg (charge, refund, revenue, tax…)"
+    search_help_text = (
+        "Transfer id, the id of its order, payment or refund, or the leg (charge, captured, refund, revenue, tax…)"
+    )
     fields = ("id", "told_at", "told_amount", "leg", "told_from", "told_to", "told_cause")
 
     told_at = reading.at("at", "when")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.http import HttpRequest
@@ -11,11 +11,14 @@ from django.urls import reverse
 
 from xuka.activation.models import BalanceReading
 from xuka.interfaces import clock
-from xuka.interfaces.backoffice import words
+from xuka.interfaces.backoffice import reading, words
 from xuka.interfaces.backoffice.reading import amount, card, link, when
 from xuka.journal.models import Fact
 from xuka.messaging.models import Message
 from xuka.messaging.models import State as MessageState
+from xuka.payments import providers
+from xuka.payments import queries as payments
+from xuka.payments.models import Health
 from xuka.renewals import queries as renewals
 from xuka.renewals.models import Order
 from xuka.renewals.rules import State
@@ -32,6 +35,7 @@ def standing() -> dict[str, Any]:
     a_day_ago = now - timedelta(days=1)
     waiting = Order.objects.filter(state=State.NEEDS_A_PERSON)
     ended = Order.objects.filter(ended_at__gt=a_day_ago)
+    money = payments.waiting_for_a_person()
     return {
         "waiting": _waiting(waiting),
         "figures": [
@@ -39,17 +43,25 @@ def standing() -> dict[str, Any]:
             _figure("Under way", Order.objects.filter(state__in=UNDER_WAY).count(), _orders()),
             _figure("Renewed in 24\u00a0h", ended.filter(state=State.ACTIVE).count(), _orders(State.ACTIVE)),
             _figure("Refunded in 24\u00a0h", ended.filter(state=State.REFUNDED).count(), _orders(State.REFUNDED)),
+            _figure(
+                "Payments that differ", money.mismatched, _list("payments_payment", "state=waiting"), alarming=True
+            ),
+            _figure("Refunds failed", money.failed_refunds, _list("payments_refund", "state=failed"), alarming=True),
+            # They stay, and do no harm: told, but no alarm.
+            _figure("Unknown events", money.unknown_events, _list("payments_event", "state=unknown")),
             _figure("Messages failed", _failed_messages(), _list("messaging_message", "state=failed"), alarming=True),
             _figure("Tickets in 7\u00a0days", _tickets(now - timedelta(days=7)), _list("support_ticket", "since=7")),
         ],
+        "providers": _providers(now),
         "credit": _credit(),
         "losses": _losses(now - timedelta(days=30)),
     }
 
 
 def navigation(request: HttpRequest) -> list[dict[str, Any]]:
-    """The menu, with how many orders need a person and how many messages could not be delivered."""
+    """The menu, with how many of what need a person, and how many messages could not be delivered."""
     waiting = Order.objects.filter(state=State.NEEDS_A_PERSON).count()
+    money = payments.waiting_for_a_person()
     return [
         {
             "items": [
@@ -65,6 +77,10 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
             "title": "Money",
             "separator": True,
             "items": [
+                _item("Payments", "credit_card", "payments_payment_changelist", money.mismatched),
+                _item("Refunds", "undo", "payments_refund_changelist", money.failed_refunds),
+                _item("Webhook events", "webhook", "payments_event_changelist"),
+                _item("Fees", "percent", "payments_methodfee_changelist"),
                 _item("Accounts", "account_balance_wallet", "ledger_account_changelist"),
                 _item("Transfers", "swap_horiz", "ledger_transfer_changelist"),
             ],
@@ -137,6 +153,24 @@ def _waiting(orders: Any) -> dict[str, list]:
         for order in first
     ]
     return {"headers": ["order", "customer", "card", "total", "reason", "decide by (UTC)"], "rows": rows}
+
+
+def _providers(now: datetime) -> dict[str, list]:
+    """Each provider of this shop: its mode, and whether it answers."""
+    there = Health.objects.in_bulk(providers.installed())
+    rows = [
+        [name, reading.mode_of(providers.provider(name).is_live), _health(there.get(name), now)]
+        for name in providers.installed()
+    ]
+    return {"headers": ["provider", "mode", "answers"], "rows": rows}
+
+
+def _health(health: Health | None, now: datetime) -> str:
+    if health is None or not health.silences:
+        return "yes"
+    silent = f"silent {health.silences}× in a row"
+    is_down = health.down_until is not None and health.down_until > now
+    return f"no: {silent}, not offered until {when(health.down_until)}" if is_down else f"{silent}, offered"
 
 
 def _credit() -> dict[str, list]:

@@ -23,7 +23,15 @@ from xuka.kernel.money import Money, decimals, from_major
 # No letters or digits that are taken for one another when read from a card.
 _CODE_LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 
+_NO_SUCH_FEE = "A fee lies between 0 and 10 %."
 _BROKEN = "This form is damaged. Go back and open it again."
+
+
+def say(form: forms.Form, sentence: str) -> None:
+    """Tell on the form why it cannot be done, though nothing was sent yet."""
+    form.is_bound = True
+    form.cleaned_data = {}
+    form.add_error(None, sentence)
 
 
 class Reason(forms.Form):
@@ -49,6 +57,59 @@ class Adoption(Reason):
         error_messages={"required": words.cannot_decide("no_reference")},
     )
     field_order = ("reference", "why")
+
+
+class PaidElsewhere(Reason):
+    """It was paid back another way: under which reference?"""
+
+    reference = forms.CharField(
+        label="The reference of that payment",
+        max_length=120,
+        widget=UnfoldAdminTextInputWidget(),
+        help_text="Of the bank transfer, for example.",
+        error_messages={"required": words.cannot_decide_money("no_reference")},
+    )
+    field_order = ("reference", "why")
+
+
+class Fee(forms.Form):
+    """What paying by a method costs the customer on top."""
+
+    market = forms.ChoiceField(
+        label="Market", widget=UnfoldAdminSelectWidget(), error_messages={"invalid_choice": "Nothing is sold there."}
+    )
+    method = forms.ChoiceField(
+        label="Way of paying",
+        widget=UnfoldAdminSelectWidget(),
+        error_messages={"invalid_choice": "Nobody can pay like this here."},
+    )
+    percent = forms.DecimalField(
+        label="Fee in percent",
+        min_value=Decimal(0),
+        max_value=Decimal(10),
+        decimal_places=2,
+        widget=UnfoldAdminDecimalFieldWidget(attrs={"step": "0.01", "inputmode": "decimal"}),
+        help_text="Of the price, tax included; rounded half up. 0 takes the fee back.",
+        error_messages={"min_value": _NO_SUCH_FEE, "max_value": _NO_SUCH_FEE},
+    )
+    permission = forms.CharField(
+        label="Permission",
+        max_length=2000,
+        required=False,
+        widget=UnfoldAdminTextareaWidget(attrs={"rows": 3}),
+        help_text="The law, contract or scheme rule that allows it, with its date. Kept with your name.",
+    )
+
+    def __init__(self, *args: Any, methods: list[str], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        codes = [market.code for market in catalogue.markets()]
+        self.fields["market"].choices = [(code, code) for code in codes]  # type: ignore[attr-defined]
+        self.fields["method"].choices = [(name, name) for name in methods]  # type: ignore[attr-defined]
+
+    @property
+    def basis_points(self) -> int:
+        """The fee; only after the form was found valid."""
+        return int(self.cleaned_data["percent"] * 100)
 
 
 class Credit(Reason):

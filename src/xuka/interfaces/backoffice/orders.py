@@ -17,14 +17,15 @@ from unfold.decorators import display
 from xuka.activation import queries as activation
 from xuka.activation.models import Attempt
 from xuka.interfaces import clock
-from xuka.interfaces.backoffice import reading, records, words
-from xuka.interfaces.backoffice.forms import Adoption, Reason
+from xuka.interfaces.backoffice import books, reading, records, takings, words
+from xuka.interfaces.backoffice.forms import Adoption, Reason, say
 from xuka.interfaces.backoffice.reading import Choices, Reading, amount, card, link, when
 from xuka.interfaces.jobs import tasks
 from xuka.journal import queries as journal
 from xuka.ledger import queries as ledger
 from xuka.lines.models import Period
 from xuka.messaging import queries as messaging
+from xuka.payments import queries as payments_queries
 from xuka.renewals import operations as renewals
 from xuka.renewals import queries
 from xuka.renewals.models import Order
@@ -96,6 +97,7 @@ class Orders(Reading):
         """Everything about one order on one page."""
         order = _order(object_id)
         attempts = activation.attempts_of(order.id)
+        payments, refunds = payments_queries.payments_about(order.id), payments_queries.refunds_about(order.id)
         told = {
             "order": order,
             "state": words.plain(order.state),
@@ -105,7 +107,9 @@ class Orders(Reading):
             "decided_by": when(queries.decided_by(order)),
             "timeline": records.story(journal.facts_about(order.id), order.currency),
             "attempts": [(_head(attempt), _asked(attempt)) for attempt in attempts],
-            "transfers": _transfers(order),
+            "payments": takings.payments_of(payments),
+            "refunds": takings.refunds_of(refunds),
+            "transfers": books.moved(order.id, *(one.id for one in payments), *(one.id for one in refunds)),
             "messages_sent": _messages(order),
             "periods": _periods(order),
         }
@@ -141,9 +145,7 @@ class Orders(Reading):
         ]
         is_open = order.state == State.NEEDS_A_PERSON
         if not is_open and not form.errors:
-            form.is_bound = True
-            form.cleaned_data = {}
-            form.add_error(None, words.cannot_decide("not_waiting"))
+            say(form, words.cannot_decide("not_waiting"))
         return self.form_page(request, way.button, form, does=way.does, button=way.button, back=back, about=about)
 
     def advance_view(self, request: HttpRequest, order_id: UUID) -> HttpResponse:
@@ -178,7 +180,9 @@ def _about(order: Order) -> list[tuple[str, object]]:
         ("Card", card(order.line)),
         ("Plan", link(order.plan_version, "catalogue.planversion", order.plan_version_id)),
         ("Total", amount(order.total_minor, order.currency)),
+        ("Fee inside", amount(order.fee_minor, order.currency)),
         ("Tax inside", amount(order.tax_minor, order.currency)),
+        ("Pays with", words.plain(order.pays_with)),
         ("Held now", amount(ledger.balance(order.hold_id), order.currency)),
         ("In the wallet now", amount(wallet.minor, wallet.currency)),
         ("Quote", link(reading.short(order.quote_id), "renewals.quote", order.quote_id)),
@@ -219,21 +223,6 @@ def _asked(attempt: Attempt) -> list[tuple[str, object]]:
     ]
     told = [(name, value) for name, value in rows if value not in ("", reading.NOTHING, 0)]
     return [*told, ("Our key at the carrier", link(reading.short(attempt.id), "activation.attempt", attempt.id))]
-
-
-def _transfers(order: Order) -> dict[str, list]:
-    transfers = sorted(ledger.transfers_of(order.id), key=lambda transfer: (transfer.at, words.rank(transfer.leg)))
-    rows = [
-        [
-            when(transfer.at),
-            transfer.leg,
-            link(words.plain(transfer.debit.kind), "ledger.account", transfer.debit_id),
-            link(words.plain(transfer.credit.kind), "ledger.account", transfer.credit_id),
-            link(amount(transfer.amount, transfer.unit), "ledger.transfer", transfer.id),
-        ]
-        for transfer in transfers
-    ]
-    return {"headers": ["when (UTC)", "leg", "from", "to", "amount"], "rows": rows}
 
 
 def _messages(order: Order) -> dict[str, list]:

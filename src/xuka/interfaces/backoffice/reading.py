@@ -156,12 +156,22 @@ _PAGES = {
     "message": "messaging.message",
     "ticket": "support.ticket",
     "plan": "catalogue.planversion",
+    # What moves the order is told of the order, the rest of the payment or refund itself.
+    "payment": "renewals.order",
+    "payment.closing": "payments.payment",
+    "payment.mismatched": "payments.payment",
+    "payment.event_stored": "payments.event",
+    "payment.event_unknown": "payments.event",
+    "refund": "payments.refund",
+    "refund.done": "renewals.order",
+    "refund.decided": "renewals.order",
+    "fee": "payments.methodfee",
 }
 
 
 def subject_of(what: str, subject: UUID) -> str:
     """A link to what a fact is about."""
-    return link(short(subject), _PAGES.get(what.split(".")[0], ""), subject)
+    return link(short(subject), _PAGES.get(what) or _PAGES.get(what.split(".")[0], ""), subject)
 
 
 def names_of(whos: Iterable[str]) -> dict[str, str]:
@@ -194,6 +204,21 @@ def money(field: str, unit: str, title: str) -> Any:
         return amount(getattr(row, field), getattr(row, unit))
 
     return column
+
+
+def mode(title: str = "mode") -> Any:
+    """A column of the mode: test, or live where real money moves."""
+
+    @display(description=title, ordering="is_live", label={"live": "success", "test": ""})
+    def column(self: Reading, row: Any) -> tuple[str, str]:
+        return mode_of(row.is_live), mode_of(row.is_live)
+
+    return column
+
+
+def mode_of(is_live: bool) -> str:
+    """The mode in a word."""
+    return "live" if is_live else "test"
 
 
 def masked_iccid(title: str = "card") -> Any:

@@ -78,7 +78,10 @@ class AboutFilter(Choices):
     parameter_name = "about"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        kinds = ("order", "activation", "wallet", "line", "period", "message", "ticket", "user", "plan")
+        kinds = (
+            "order", "activation", "payment", "refund", "card", "wallet", "fee",
+            "line", "period", "message", "ticket", "user", "plan",
+        )  # fmt: skip
         return [(kind, kind) for kind in kinds]
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:

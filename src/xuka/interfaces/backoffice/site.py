@@ -16,11 +16,24 @@ from unfold.sites import UnfoldAdminSite
 from xuka.accounts.models import User
 from xuka.activation.models import Attempt
 from xuka.catalogue.models import Market, Network, Plan, PlanVersion
-from xuka.interfaces.backoffice import books, cards, customers, desk, offers, orders, reading, records
+from xuka.interfaces.backoffice import (
+    books,
+    cards,
+    customers,
+    desk,
+    fees,
+    hooks,
+    offers,
+    orders,
+    reading,
+    records,
+    takings,
+)
 from xuka.journal.models import Fact
 from xuka.ledger.models import Account, Transfer
 from xuka.lines.models import Line, Period
 from xuka.messaging.models import Message
+from xuka.payments.models import Event, MethodFee, Payment, Refund
 from xuka.renewals.models import Order, Quote
 from xuka.support.models import Ticket
 
@@ -80,6 +93,10 @@ site = Staff(name="admin")
 site.register(Order, orders.Orders)
 site.register(User, customers.Customers)
 site.register(Line, cards.Cards)
+site.register(Payment, takings.Payments)
+site.register(Refund, takings.Refunds)
+site.register(Event, hooks.Events)
+site.register(MethodFee, fees.Fees)
 site.register(Account, books.Accounts)
 site.register(Transfer, books.Transfers)
 site.register(Fact, records.Facts)

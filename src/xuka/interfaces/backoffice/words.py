@@ -15,6 +15,20 @@ STATE_COLOURS = {
     "expired": "",
     "cancelled": "",
     "needs_a_person": "danger",
+    # payments
+    "starting": "info",
+    "open": "info",
+    "processing": "info",
+    "paid": "success",
+    "closed": "",
+    "mismatched": "danger",
+    # refunds
+    "pending": "info",
+    "settled": "success",
+    # webhook events
+    "stored": "info",
+    "digested": "success",
+    "ignored": "",
     # attempts
     "intended": "info",
     "unknown": "warning",
@@ -31,12 +45,35 @@ STATE_COLOURS = {
 
 
 # Transfers of one transaction carry one moment; told in the order in which money moves.
-_LEGS = ("charge", "revenue", "tax", "refund")
+_LEGS = ("captured", "charge", "revenue", "tax", "refund", "return", "asked", "confirmed", "failed")
 
 
 def rank(leg: str) -> int:
     """Where a transfer stands among those of the same moment."""
-    return _LEGS.index(leg) if leg in _LEGS else len(_LEGS)
+    name = leg.split(":")[0]
+    return _LEGS.index(name) if name in _LEGS else len(_LEGS)
+
+
+# What lies in accounts of each kind.
+ACCOUNT_KINDS = {
+    "wallet": "A customer's money, to pay with.",
+    "hold": "The money of one order, until it is earned or has gone back.",
+    "revenue": "What was earned, without tax.",
+    "tax": "The tax inside what was earned.",
+    "staff_credit": "What staff put into wallets by hand. Its balance is below zero: it came from you.",
+    "clearing": (
+        "What payment providers took for you, less what they sent back. Below zero by what they owe you or have paid "
+        "out to you."
+    ),
+    "suspense": (
+        "Captured, but not what was asked: another amount or currency. It is credited to nobody until a person sends "
+        "it back."
+    ),
+    "refunds_in_flight": "Asked back from a provider and not confirmed yet. It empties by itself.",
+    "paid_by_hand": "Refunds that failed at the provider and that you paid back another way.",
+    "carrier_payable": "What is owed to a carrier for a renewal that earned nothing. Below zero by that much.",
+    "carrier_loss": "What such renewals cost you.",
+}
 
 
 def plain(code: str) -> str:
@@ -46,7 +83,7 @@ def plain(code: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Exit:
-    """A way out of NEEDS_A_PERSON: its button, and in two sentences what it will do."""
+    """A way out of what waits for a person: its button, and in two sentences what it will do."""
 
     name: str
     button: str
@@ -77,15 +114,16 @@ EXITS = {
         Exit(
             "refund",
             "Refund",
-            "The whole amount goes back to the customer's wallet. The carrier is watched for 30 more days: if it "
-            "turns out that the card was renewed, that is booked as the seller's loss and nobody is charged again.",
+            "The whole amount goes back to where it came from: by the payment, or into the wallet. The carrier is "
+            "watched for 30 more days: if it turns out that the card was renewed, that is booked as the seller's loss "
+            "and nobody is charged again.",
             "The money goes back; the carrier is watched for 30 days.",
         ),
         Exit(
             "close",
             "It was not done: close",
-            "You have seen at the carrier that nothing was done. The order is cancelled, the money goes back to the "
-            "customer's wallet, and the carrier is not looked at any more.",
+            "You have seen at the carrier that nothing was done. The order is cancelled, the money goes back to where "
+            "it came from, and the carrier is not looked at any more.",
             "Closed: the order is cancelled and the money goes back.",
         ),
     )
@@ -102,3 +140,64 @@ _CANNOT_DECIDE = {
 def cannot_decide(code: str) -> str:
     """Why an exit cannot be taken, as a sentence."""
     return _CANNOT_DECIDE[code]
+
+
+GIVE_BACK = Exit(
+    "give_back",
+    "Give it back",
+    "Everything that was captured by this payment goes back to where it came from, in the currency in which it was "
+    "captured. The order is not paid by it; the customer can pay anew.",
+    "The money is on its way back.",
+)
+
+REFUND_EXITS = {
+    exit.name: exit
+    for exit in (
+        Exit(
+            "retry",
+            "Ask the provider again",
+            "The provider is asked anew to send the money back to where it came from. If the first try did arrive "
+            "after all the customer has it twice, at your cost: look at the provider's own pages first.",
+            "The provider is asked anew.",
+        ),
+        Exit(
+            "to_wallet",
+            "Into the wallet: the customer agreed",
+            "The amount is credited to the customer's wallet here, at once and for good. Only when the customer agreed "
+            "to it: they have a right to get it back the way they paid. Write when and how they agreed as the reason.",
+            "The amount is in the customer's wallet.",
+        ),
+        Exit(
+            "paid_elsewhere",
+            "It was paid back another way",
+            "You have sent the money back yourself, by bank transfer for example, and give its reference. The refund "
+            "is settled here; nothing more is sent.",
+            "Settled: it was paid back another way.",
+            needs_reference=True,
+        ),
+    )
+}
+
+_CANNOT_DECIDE_MONEY = {
+    "no_reason": _CANNOT_DECIDE["no_reason"],
+    "no_reference": "Give the reference under which it was paid back.",
+    "not_waiting": "This does not wait for a person any more. Nothing was changed.",
+}
+
+
+def cannot_decide_money(code: str) -> str:
+    """Why nothing can be decided about a payment or a refund, as a sentence."""
+    return _CANNOT_DECIDE_MONEY[code]
+
+
+_NO_FEE = {
+    "law": (
+        "Belgian law forbids a fee on a way of paying: PSD2, Directive (EU) 2015/2366, art. 62(4). Nothing was changed."
+    ),
+    "no_permission": "Name the law, contract or scheme rule that allows this fee. Nothing was changed.",
+}
+
+
+def no_fee(code: str) -> str:
+    """Why this fee may not be asked, as a sentence."""
+    return _NO_FEE[code]
