@@ -204,12 +204,10 @@ def test_the_check_page_tells_everything_before_payment(shop: Shop) -> None:
     assert "Up to 3 Mbps at peak hours, 12:00 to 13:00 (Tokyo time)" in page
     assert "otspot" in page
     assert "Does not work in other countries" in page
-    assert "Tax 10%, inside the price JP¥180" in page
-    assert "Total JP¥1,980" in page
-    assert "In your wallet now JP¥20,000" in page
-    assert "Left after paying JP¥18,020" in page
-    assert "Active within 10 minutes after you pay." in page
-    assert "Pay JP¥1,980 from my wallet and renew" in page
+    assert "Total JP¥1,980 Tax 10% inside: JP¥180" in page
+    assert "My wallet JP¥20,000 is in it, JP¥18,020 is left afterwards." in page
+    assert "On your card within 10 minutes after you pay; the new time begins when the present one ends, on" in page
+    assert "Order with obligation to pay JP¥1,980" in page
     assert "All the time you have already paid for, through 10 December 2026, 22:05." in page
 
 
@@ -298,7 +296,7 @@ def test_where_payment_cannot_be_offered_the_page_says_why_and_what_to_do(shop: 
     quote_id = quoted(client, shop, "emma", "be-week-3gb-day")
     page = text_of(client.get(f"/quotes/{quote_id}/"))
     assert "This plan cannot be activated right now" in page
-    assert "from my wallet" not in page
+    assert "obligation to pay" not in page
     answer = client.post("/orders/", {"quote": str(quote_id), "order": str(uuid4())})
     assert answer.status_code == 409
     assert Order.objects.count() == 0

@@ -1,4 +1,4 @@
-"""All addresses: the shop, sign-in, the back office, and the pages for what goes wrong."""
+"""All addresses: the shop, sign-in, webhooks, the back office, and the pages for what goes wrong."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from xuka.interfaces.backoffice.site import site as staff
 
 urlpatterns = [
     path("", include("xuka.interfaces.web.urls")),
+    path("webhooks/", include("xuka.interfaces.webhooks.urls")),
     path("account/", include("allauth.account.urls")),
     path("account/sessions/", include("allauth.usersessions.urls")),
     path("staff/", staff.urls),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -10,6 +11,7 @@ from django.template.loader import render_to_string
 from django.utils import translation
 
 from xuka.catalogue import queries as catalogue
+from xuka.interfaces.web import trail
 from xuka.journal import queries as journal
 from xuka.kernel import ids
 from xuka.kernel.money import Money
@@ -17,28 +19,36 @@ from xuka.lines import queries as lines
 from xuka.messaging import operations as messaging
 from xuka.payments import queries as payments
 from xuka.renewals import queries as renewals
+from xuka.renewals.models import Order
 
 
 def write(*, order_id: UUID, kind: str, now: datetime) -> None:
-    """Queue the letter of this kind about this order, in the customer's language. Again: changes nothing."""
+    """Queue the letter of this kind about this order, in the customer's language. Again: changes nothing.
+
+    One letter of each kind, and of "returned" one each time that money went back which was not needed.
+    """
     order = renewals.order(order_id)
-    if order is None:
-        return
+    if order is not None:
+        cause = ids.derived(order.id, f"returns:{order.returns}") if kind == "returned" else order.id
+        _to_customer(order, kind=kind, cause=cause, now=now)
+
+
+def write_about_refund(*, refund_id: UUID, now: datetime) -> None:
+    """Tell the customer that a refund did not arrive and that a person sees to it. One letter each time it failed."""
+    refund = payments.refund(refund_id)
+    order = renewals.order(refund.cause) if refund else None
+    if refund is not None and order is not None:
+        cause = ids.derived(refund.id, f"round:{refund.round}")
+        money = Money(refund.amount_minor, refund.currency)
+        _to_customer(order, kind="refund_failed", cause=cause, now=now, money=money)
+
+
+def _to_customer(order: Order, *, kind: str, cause: UUID, now: datetime, money: Money | None = None) -> None:
     customer = order.customer
     with translation.override(customer.language):
-        told = {
-            "order": order,
-            "quote": order.quote,
-            "line": order.line,
-            "customer": customer,
-            "plan_name": catalogue.name(order.plan_version.plan, customer.language),
-            "timeline": lines.timeline(order.line, now),
-            "decided_by": renewals.decided_by(order),
-            "url": f"{settings.SITE_URL}/orders/{order.id}/",
-            "seller": settings.SELLER_NAME,
-        }
+        told = _told(order, now) | {"refund": money}
         messaging.queue(
-            cause=order.id,
+            cause=cause,
             kind=kind,
             to=customer.email,
             language=customer.language,
@@ -48,6 +58,25 @@ def write(*, order_id: UUID, kind: str, now: datetime) -> None:
             customer=customer.id,
             now=now,
         )
+
+
+def _told(order: Order, now: datetime) -> dict[str, Any]:
+    """What every letter may tell about its order, in the language that is set."""
+    money = trail.of(order)
+    return {
+        "order": order,
+        "quote": order.quote,
+        "line": order.line,
+        "customer": order.customer,
+        "plan_name": catalogue.name(order.plan_version.plan, order.customer.language),
+        "timeline": lines.timeline(order.line, now),
+        "decided_by": renewals.decided_by(order),
+        "how_paid": trail.how_paid(money) if money.paid_minor else "",
+        "went_back": trail.sentences(money),
+        "was_paid": money.paid_minor > 0,
+        "url": f"{settings.SITE_URL}/orders/{order.id}/",
+        "seller": settings.SELLER_NAME,
+    }
 
 
 def alarm(*, order_id: UUID, what: str, now: datetime) -> None:

@@ -40,6 +40,8 @@ ICONS = {
     "shield": "M12 3l7 2.5V11c0 4.6-3 8-7 10-4-2-7-5.4-7-10V5.5z M9 12l2.2 2.2L15.2 10",
     "mail": "M3.5 6h17v12h-17z M4 6.5l8 6.5 8-6.5",
     "plus": "M12 5v14 M5 12h14",
+    "wallet": "M4 7.5h14a2 2 0 0 1 2 2v8a2 2 0 0 1-2 2H6a2 2 0 0 1-2-2z M4 7.5l11-3.5v3.5 M16 13.5v.1",
+    "bank_card": "M3.5 6h17v12.5h-17z M3.5 10.5h17 M6.5 15h4",
     "dots": "M6 12v.1 M12 12v.1 M18 12v.1",
 }
 
@@ -134,6 +136,12 @@ def is_demo() -> bool:
 def demo_bar() -> dict[str, object]:
     """What the demo's bar shows; only asked for in the demo."""
     return demo.bar()
+
+
+@register.filter
+def way_icon(kind: str) -> str:
+    """The drawing for a kind of way to pay."""
+    return {"wallet": "wallet"}.get(kind, "bank_card")
 
 
 @register.filter

@@ -41,7 +41,26 @@ class ChoosePlan(forms.Form):
     plan = forms.UUIDField()
 
 
-class Place(forms.Form):
+class Pay(forms.Form):
+    """A way to pay: "wallet", a method, or a method with a kept card ("card:<id>"); told as ``method`` and ``card``.
+
+    The payment's id is made by the payer's browser.
+    """
+
+    payment = forms.UUIDField(required=False)
+    pay_with = forms.RegexField(r"^[a-z_]{1,30}(:[0-9a-f-]{36})?\Z", required=False)
+    save_card = forms.BooleanField(required=False)
+
+    def clean(self) -> dict[str, Any]:
+        told = super().clean() or {}
+        method, *card = (told.get("pay_with") or "wallet").split(":")
+        told["method"], told["card"] = method, forms.UUIDField().clean(card[0]) if card else None
+        if method != "wallet" and not told.get("payment"):
+            raise forms.ValidationError(_("This page did not arrive whole. Please reload it and send it again."))
+        return told
+
+
+class Place(Pay):
     quote = forms.UUIDField()
     order = forms.UUIDField()
 

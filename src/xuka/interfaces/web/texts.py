@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -20,8 +19,6 @@ from xuka.catalogue import rules as catalogue_rules
 from xuka.catalogue.models import PlanVersion
 from xuka.catalogue.rules import Disclosure, Tier
 from xuka.interfaces.web import formats
-from xuka.kernel.money import Money
-from xuka.renewals.queries import Progress
 
 # --- forms -------------------------------------------------------------------------------------------------------
 
@@ -292,7 +289,7 @@ def cannot_renew(code: str, possible_at: datetime | None, zone: str) -> str:
 
 
 def cannot_place(code: str) -> str:
-    """The sentence for an order that was not taken; ``code`` is "changed", "not_offered" or "different"."""
+    """The sentence for an order that was not taken; ``code``: "changed", "not_offered", "not_this_way", "different"."""
     match code:
         case "changed":
             return gettext(
@@ -301,6 +298,10 @@ def cannot_place(code: str) -> str:
             )
         case "not_offered":
             return gettext("This renewal cannot be paid at the moment. Nothing has been charged.")
+        case "not_this_way":
+            return gettext(
+                "This way to pay is not possible at the moment. Nothing was charged; look at the choices below."
+            )
         case _:
             return gettext("This page was sent twice with different contents. Nothing was bought the second time.")
 
@@ -396,212 +397,6 @@ def refusal(reason: str) -> str:
     return sentences.get(reason, gettext("The carrier did not accept the renewal."))
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One step of an order; ``look`` is "done", "now", "held", "bad" or "" (still to come)."""
-
-    says: str
-    look: str = ""
-    more: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Story:
-    """An order as it is told: ``poll`` is how many seconds until the page asks again, 0 when it need not."""
-
-    title: str
-    steps: tuple[Step, ...]
-    says: tuple[str, ...] = ()
-    mood: str = ""
-    poll: int = 0
-    is_over: bool = False
-    again: bool = False
-    can_cancel: bool = False
-
-    @property
-    def mark(self) -> str:
-        """Changes whenever what is told changes."""
-        told = repr((self.title, self.steps, self.says, self.poll))
-        return f"{zlib.crc32(told.encode()):08x}"
-
-
-def story(progress: Progress, *, zone: str, now: datetime) -> Story:
-    """How an order is told, from ``renewals.queries.progress``."""
-    match progress.order.state:
-        case "active":
-            return _active(progress)
-        case "refunding" | "refunded":
-            return _refunded(progress)
-        case "expired" | "cancelled":
-            return _called_off(progress)
-        case "awaiting_funds":
-            return _unpaid(progress, zone, now)
-        case "needs_a_person":
-            return _with_a_person(progress, zone, now)
-        case _:
-            return _under_way(progress, zone, now)
-
-
-def _poll(progress: Progress, now: datetime) -> int:
-    """Ask often at first, then less and less."""
-    age = (now - progress.order.placed_at).total_seconds()
-    return 2 if age < 120 else 5 if age < 900 else 15
-
-
-def _ordered() -> Step:
-    return Step(gettext("Ordered"), "done")
-
-
-def _paid(progress: Progress) -> Step:
-    amount = formats.money(Money(progress.order.total_minor, progress.order.currency))
-    return Step(gettext("Paid"), "done", gettext("%(amount)s from your wallet") % {"amount": amount})
-
-
-def _active(progress: Progress) -> Story:
-    steps = (
-        _ordered(),
-        _paid(progress),
-        Step(gettext("Renewed at the carrier"), "done"),
-        Step(gettext("Active"), "done"),
-    )
-    says = (
-        gettext(
-            "Done: your card is renewed. You need not do anything on the phone; a confirmation is in your mailbox."
-        ),
-    )
-    return Story(gettext("Your card is renewed"), steps, says, is_over=True)
-
-
-def _refunded(progress: Progress) -> Story:
-    is_over = progress.order.state == "refunded"
-    amount = formats.money(Money(progress.order.total_minor, progress.order.currency))
-    steps = (
-        _ordered(),
-        _paid(progress),
-        Step(gettext("Not renewed"), "bad", refusal(progress.order.reason)),
-        Step(gettext("Money back in your wallet"), "done" if is_over else "now"),
-    )
-    if is_over:
-        says = (
-            gettext("%(amount)s is back in your wallet. Nothing was taken from you.") % {"amount": amount},
-            gettext("Your card stays as it was before. You can try another plan, or write to us."),
-        )
-        return Story(gettext("Not renewed, money back"), steps, says, "warn", is_over=True, again=True)
-    says = (gettext("Your money is on its way back to your wallet; that takes a moment."),)
-    return Story(gettext("Your money is coming back"), steps, says, "warn", poll=2)
-
-
-def _called_off(progress: Progress) -> Story:
-    if progress.order.state == "expired":
-        steps = (_ordered(), Step(gettext("Not paid in time"), "bad"))
-        says = (gettext("The money did not arrive in time, so the order has ended. Nothing was charged."),)
-        return Story(gettext("This order has ended"), steps, says, "warn", is_over=True, again=True)
-    steps = (_ordered(), Step(gettext("Cancelled"), "bad"))
-    says = (gettext("This order is cancelled. What was paid for it is back in your wallet."),)
-    return Story(gettext("Order cancelled"), steps, says, "warn", is_over=True, again=True)
-
-
-def _unpaid(progress: Progress, zone: str, now: datetime) -> Story:
-    order = progress.order
-    missing = formats.money(Money(progress.short_minor, order.currency))
-    steps = (
-        _ordered(),
-        Step(
-            gettext("Waiting for money"), "held", gettext("%(amount)s is missing in your wallet.") % {"amount": missing}
-        ),
-        Step(gettext("Renewed at the carrier")),
-        Step(gettext("Active")),
-    )
-    says = (
-        gettext(
-            "Topping up yourself is not possible yet: write to us, and we fill your wallet. The order then "
-            "goes on by itself."
-        ),
-        gettext("If nothing arrives by %(time)s (%(place)s), the order ends and nothing is charged.")
-        % {"time": formats.clock_time(order.pay_by, zone), "place": formats.place(zone)},
-    )
-    return Story(gettext("Your order waits for money"), steps, says, "warn", poll=_poll(progress, now), can_cancel=True)
-
-
-def _with_a_person(progress: Progress, zone: str, now: datetime) -> Story:
-    steps = (
-        _ordered(),
-        _paid(progress),
-        Step(gettext("We are checking with the carrier"), "held"),
-        Step(gettext("Active, or your money back")),
-    )
-    says = [
-        gettext(
-            "The carrier has not told whether your card was renewed, and from here nobody can know. So a "
-            "person asks the carrier."
-        ),
-        gettext(
-            "You need not do anything, and please do not buy again: you are never charged twice. Either the "
-            "card is renewed or the whole amount comes back."
-        ),
-    ]
-    if progress.decided_by:
-        says.insert(
-            1,
-            gettext("It is decided by %(time)s (%(place)s) at the latest; we write to you then.")
-            % {"time": formats.moment(progress.decided_by, zone), "place": formats.place(zone)},
-        )
-    return Story(gettext("A person is checking"), steps, tuple(says), "warn", poll=max(15, _poll(progress, now)))
-
-
-def _under_way(progress: Progress, zone: str, now: datetime) -> Story:
-    order = progress.order
-    waiting = _waiting(progress, zone)
-    steps = (
-        _ordered(),
-        _paid(progress),
-        Step(gettext("The carrier puts the plan on your card"), "held" if waiting else "now", waiting),
-        Step(gettext("Active")),
-    )
-    can_cancel = order.state == "funded" and progress.is_late
-    poll = _poll(progress, now)
-    if progress.is_late:
-        says = (
-            gettext("This takes longer than we promised, and we are sorry."),
-            waiting or gettext("The carrier has not finished yet."),
-            gettext(
-                "It goes on by itself: the card becomes active, or the whole amount comes back to your "
-                "wallet. If nobody can tell, a person decides. You need not do anything."
-            ),
-        )
-        return Story(gettext("It takes longer than promised"), steps, says, "warn", poll, can_cancel=can_cancel)
-    says = ()
-    if order.promised_by:
-        says = (
-            gettext("Active by %(time)s (%(place)s), or we tell you here why not.")
-            % {"time": formats.clock_time(order.promised_by, zone), "place": formats.place(zone)},
-            gettext("You may close this page; the confirmation comes by e-mail."),
-        )
-    return Story(gettext("Your card is being renewed"), steps, says, "", poll)
-
-
-def _waiting(progress: Progress, zone: str) -> str:
-    """What is being waited for at the carrier; "" when everything goes its usual way."""
-    match progress.waits_for:
-        case "carrier_later":
-            said = gettext("The carrier cannot do it at this moment.")
-            then = gettext("We ask again at %(time)s.")
-        case "carrier_silent":
-            said = gettext(
-                "The carrier did not answer. Before we ask again we look whether it went through, so that "
-                "nothing is bought twice."
-            )
-            then = gettext("We look again at %(time)s.")
-        case _:
-            return ""
-    if not progress.next_try_at:
-        return said
-    return gettext("%(first)s %(second)s") % {
-        "first": said,
-        "second": then % {"time": formats.clock_seconds(progress.next_try_at, zone)},
-    }
-
-
 def account_kind(kind: str) -> str:
     """What lies in an account of the ledger, in a word or two."""
     words = {
@@ -612,6 +407,10 @@ def account_kind(kind: str) -> str:
         "staff_credit": gettext("credit by staff"),
         "carrier_loss": gettext("the seller's loss"),
         "carrier_payable": gettext("owed to the carrier"),
+        "clearing": gettext("at the payment service"),
+        "refunds_in_flight": gettext("on its way back"),
+        "suspense": gettext("set aside for a person"),
+        "paid_by_hand": gettext("paid back by hand"),
     }
     return words.get(kind, kind)
 

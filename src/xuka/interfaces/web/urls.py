@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.conf import settings
 from django.urls import URLPattern, path
 
-from xuka.interfaces.web import demo, views
+from xuka.interfaces.web import demo, payments, views
 
 urlpatterns: list[URLPattern] = [
     path("", views.home, name="home"),
@@ -19,9 +19,13 @@ urlpatterns: list[URLPattern] = [
     path("orders/<uuid:order_id>/", views.order, name="order"),
     path("orders/<uuid:order_id>/progress/", views.order_progress, name="order_progress"),
     path("orders/<uuid:order_id>/cancel/", views.order_cancel, name="order_cancel"),
+    path("orders/<uuid:order_id>/pay/", payments.pay, name="order_pay"),
+    path("orders/<uuid:order_id>/pay/page/", payments.pay_page, name="order_pay_page"),
+    path("orders/<uuid:order_id>/paid/", payments.paid, name="order_paid_return"),
     path("contact/", views.contact, name="contact"),
     path("contact/sent/", views.contact_sent, name="contact_sent"),
     path("account/settings/", views.settings, name="settings"),
+    path("account/cards/<uuid:card_id>/forget/", payments.forget_card, name="forget_card"),
     path("account/sign-out-everywhere/", views.sign_out_everywhere, name="sign_out_everywhere"),
     path("language/", views.language, name="language"),
 ]

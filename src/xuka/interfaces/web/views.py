@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from allauth.core.internal import ratelimit
 from allauth.usersessions.models import UserSession
 from django.conf import settings as configuration
 from django.contrib import messages
@@ -23,10 +22,9 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from xuka.accounts import operations as accounts
-from xuka.accounts.models import User
 from xuka.catalogue.models import PlanVersion
 from xuka.interfaces import clock
-from xuka.interfaces.web import errors, forms, texts
+from xuka.interfaces.web import errors, forms, payments, stories, texts, trail, ways, who
 from xuka.kernel import ids
 from xuka.kernel.money import Money
 from xuka.ledger import queries as ledger
@@ -42,24 +40,6 @@ from xuka.renewals.models import Order, Quote
 from xuka.support import operations as support
 
 get_or_post = require_http_methods(["GET", "HEAD", "POST"])
-
-# How often a person may try a card's claim code, and ask the carrier what it offers or write to the seller.
-CLAIMS = {"claim": "10/m/user,60/d/user,100/d/ip", "quote": "30/m/user", "contact": "5/m/ip,40/d/ip"}
-
-
-def _customer(request: HttpRequest) -> User:
-    assert isinstance(request.user, User)
-    return request.user
-
-
-def _person(request: HttpRequest) -> User | None:
-    return _customer(request) if request.user.is_authenticated else None
-
-
-def _too_often(request: HttpRequest, action: str) -> HttpResponse | None:
-    """Our own limits, counted in the same shared cache as those of sign-in."""
-    return ratelimit.consume_or_429(request, app="xuka.web", action=action, config=CLAIMS)
-
 
 # -- cards ---------------------------------------------------------------------------------------------------------
 
@@ -109,7 +89,7 @@ def home(request: HttpRequest) -> HttpResponse:
     if not request.user.is_authenticated:
         return render(request, "home.html")
     now = clock.now()
-    cards = lines_queries.lines_of(_customer(request).id)
+    cards = lines_queries.lines_of(who.customer(request).id)
     return _card_page(request, cards[0], now, several=False) if len(cards) == 1 else _cards_page(request, cards, now)
 
 
@@ -118,7 +98,7 @@ def home(request: HttpRequest) -> HttpResponse:
 @require_GET
 def cards(request: HttpRequest) -> HttpResponse:
     """All cards of the customer."""
-    return _cards_page(request, lines_queries.lines_of(_customer(request).id), clock.now())
+    return _cards_page(request, lines_queries.lines_of(who.customer(request).id), clock.now())
 
 
 def _cards_page(request: HttpRequest, cards: list[Line], now: datetime) -> HttpResponse:
@@ -132,7 +112,7 @@ def _cards_page(request: HttpRequest, cards: list[Line], now: datetime) -> HttpR
 @require_GET
 def card(request: HttpRequest, line_id: UUID) -> HttpResponse:
     """One card: time left, until when, what is booked."""
-    return _card_page(request, _line(request, line_id), clock.now(), several=True)
+    return _card_page(request, who.line(request, line_id), clock.now(), several=True)
 
 
 def _card_page(request: HttpRequest, line: Line, now: datetime, *, several: bool) -> HttpResponse:
@@ -152,13 +132,6 @@ def _card_page(request: HttpRequest, line: Line, now: datetime, *, several: bool
     return render(request, "card.html", context)
 
 
-def _line(request: HttpRequest, line_id: UUID) -> Line:
-    line = lines_queries.line_of(_customer(request).id, line_id)
-    if line is None:
-        raise Http404
-    return line
-
-
 @never_cache
 @login_required
 @get_or_post
@@ -166,7 +139,7 @@ def add_card(request: HttpRequest) -> HttpResponse:
     """Claim a card by its number and claim code."""
     if request.method != "POST":
         return render(request, "add_card.html", {"form": forms.AddCard(), "tab": "cards"})
-    if refused := _too_often(request, "claim"):
+    if refused := who.too_often(request, "claim"):
         return refused
     form = forms.AddCard(request.POST)
     if form.is_valid() and (line := _claimed(request, form)):
@@ -177,7 +150,7 @@ def add_card(request: HttpRequest) -> HttpResponse:
 def _claimed(request: HttpRequest, form: forms.AddCard) -> Line | None:
     try:
         return lines.claim(
-            customer=_customer(request).id,
+            customer=who.customer(request).id,
             iccid=form.cleaned_data["iccid"],
             code=form.cleaned_data["claim_code"],
             now=clock.now(),
@@ -208,7 +181,7 @@ def _claimed(request: HttpRequest, form: forms.AddCard) -> Line | None:
 @require_GET
 def renew(request: HttpRequest, line_id: UUID) -> HttpResponse:
     """The plans that the carrier would put on this card now."""
-    return _choices_page(request, _line(request, line_id))
+    return _choices_page(request, who.line(request, line_id))
 
 
 def _choices_page(request: HttpRequest, line: Line, problem: str = "", status: int = 200) -> HttpResponse:
@@ -231,8 +204,8 @@ def _choices_page(request: HttpRequest, line: Line, problem: str = "", status: i
 @require_POST
 def quote_new(request: HttpRequest, line_id: UUID) -> HttpResponse:
     """Ask for a quote and go to it."""
-    line = _line(request, line_id)
-    if refused := _too_often(request, "quote"):
+    line = who.line(request, line_id)
+    if refused := who.too_often(request, "quote"):
         return refused
     form = forms.ChoosePlan(request.POST)
     if not form.is_valid():
@@ -241,7 +214,7 @@ def quote_new(request: HttpRequest, line_id: UUID) -> HttpResponse:
 
 
 def _new_quote(request: HttpRequest, line: Line, plan_version_id: UUID, note: str = "") -> HttpResponse:
-    customer = _customer(request).id
+    customer = who.customer(request).id
     try:
         quote = renewals.quote(line_id=line.id, plan_version_id=plan_version_id, customer=customer, now=clock.now())
     except renewals.CannotRenew as error:
@@ -256,17 +229,30 @@ def _new_quote(request: HttpRequest, line: Line, plan_version_id: UUID, note: st
 @login_required
 @require_GET
 def quote(request: HttpRequest, quote_id: UUID) -> HttpResponse:
-    """The check page: everything that must be known before paying."""
-    found = renewals_queries.quote_of(_customer(request).id, quote_id)
+    """The check page: everything that must be known before paying; 204 while card payment is still away."""
+    found = renewals_queries.quote_of(who.customer(request).id, quote_id)
     if found is None:
         raise Http404
+    if request.GET.get("while") == "down" and _ways(found, clock.now()).is_down:
+        return HttpResponse(status=204)
     return _quote_page(request, found)
 
 
+def _ways(quote: Quote, now: datetime) -> ways.Ways:
+    return ways.to_pay(
+        customer=quote.customer_id,
+        market=quote.line.market_id,
+        money=Money(quote.total_minor, quote.currency),
+        tax_basis_points=quote.tax_basis_points,
+        zone=quote.line.zone,
+        now=now,
+    )
+
+
 def _quote_page(request: HttpRequest, quote: Quote, problem: str = "", status: int = 200) -> HttpResponse:
-    wallet = ledger.wallet_balance(customer=_customer(request).id, currency=quote.currency)
-    total = Money(quote.total_minor, quote.currency)
-    code = quote.why_not or ("wallet_too_low" if wallet < total else "")
+    now = clock.now()
+    offered = _ways(quote, now)
+    code = quote.why_not or ("" if offered.open or offered.has_cards else "wallet_too_low")
     context = {
         "quote": quote,
         "line": quote.line,
@@ -274,12 +260,13 @@ def _quote_page(request: HttpRequest, quote: Quote, problem: str = "", status: i
         "price_lines": texts.price_lines(quote.lines, quote.plan_version),
         "kept": texts.kept(quote.kept, quote.line.zone),
         "lost": texts.lost(quote.lost),
-        "wallet": wallet,
-        "remains": wallet - total if wallet >= total else None,
+        "ways": offered,
         "why_not": texts.why_not(code),
-        "expired": clock.now() >= quote.expires_at,
+        "expired": now >= quote.expires_at,
+        "is_final": quote.line.market_id == "JP",
         "promise_minutes": int(renewals_rules.PROMISE.total_seconds() // 60),
         "new_id": ids.new(),
+        "payment_id": ids.new(),
         "problem": problem,
         "tab": "cards",
         "here": request.path if request.method == "GET" else "/",
@@ -297,7 +284,7 @@ def orders(request: HttpRequest) -> HttpResponse:
     """The order history; a POST places an order."""
     if request.method == "POST":
         return _place(request)
-    customer = _customer(request).id
+    customer = who.customer(request).id
     told = [_told(order) for order in renewals_queries.orders_of(customer)]
     return render(request, "orders.html", {"orders": told, "tab": "orders"})
 
@@ -311,10 +298,10 @@ def _place(request: HttpRequest) -> HttpResponse:
     form = forms.Place(request.POST)
     if not form.is_valid():
         return errors.bad_request(request)
-    order_id, quote_id = form.cleaned_data["order"], form.cleaned_data["quote"]
-    customer = _customer(request).id
+    order_id, quote_id, method = (form.cleaned_data[name] for name in ("order", "quote", "method"))
+    customer, now = who.customer(request).id, clock.now()
     try:
-        order = renewals.place(order_id=order_id, quote_id=quote_id, customer=customer, now=clock.now())
+        order = renewals.place(order_id=order_id, quote_id=quote_id, customer=customer, pays_with=method, now=now)
     except renewals.UnknownQuote:
         raise Http404 from None
     except renewals.QuoteExpired:
@@ -323,27 +310,31 @@ def _place(request: HttpRequest) -> HttpResponse:
         return _changed(request, quote_id)
     except renewals.PaymentNotOffered:
         return _again(request, quote_id, texts.cannot_place("not_offered"), status=409)
+    except renewals.CannotPay:
+        return _again(request, quote_id, texts.cannot_place("not_this_way"), status=409)
     except renewals.DifferentOrder:
         return _again(request, quote_id, texts.cannot_place("different"), status=409)
     if order.id != order_id:
         messages.info(
             request, gettext("There was already an order for this card. This is the one; nothing was bought twice.")
         )
+    elif method != "wallet":
+        return payments.begin(request, order_id, form.cleaned_data)
     return redirect("order", order.id)
 
 
 def _again(request: HttpRequest, quote_id: UUID, problem: str = "", *, status: int) -> HttpResponse:
-    found = renewals_queries.quote_of(_customer(request).id, quote_id)
+    found = renewals_queries.quote_of(who.customer(request).id, quote_id)
     if found is None:
         raise Http404
     return _quote_page(request, found, problem, status=status)
 
 
 def _changed(request: HttpRequest, quote_id: UUID) -> HttpResponse:
-    old = renewals_queries.quote_of(_customer(request).id, quote_id)
+    old = renewals_queries.quote_of(who.customer(request).id, quote_id)
     if old is None:
         raise Http404
-    return _new_quote(request, _line(request, old.line.id), old.plan_version.id, texts.cannot_place("changed"))
+    return _new_quote(request, who.line(request, old.line.id), old.plan_version.id, texts.cannot_place("changed"))
 
 
 @never_cache
@@ -351,7 +342,7 @@ def _changed(request: HttpRequest, quote_id: UUID) -> HttpResponse:
 @require_GET
 def order(request: HttpRequest, order_id: UUID) -> HttpResponse:
     """How an order is going; afterwards, what it was."""
-    found = _order(request, order_id)
+    found = who.order(request, order_id)
     context = {
         **_progress(found, clock.now()),
         "quote": found.quote,
@@ -367,27 +358,32 @@ def order_progress(request: HttpRequest, order_id: UUID) -> HttpResponse:
     """The moving part of the order's page; 204 while there is nothing new to tell."""
     if not request.user.is_authenticated:  # signed out meanwhile: the whole page asks to sign in again
         return HttpResponse(status=204, headers={"HX-Refresh": "true"})
-    context = _progress(_order(request, order_id), clock.now())
-    if request.GET.get("seen") == context["story"].mark:
+    context = _progress(who.order(request, order_id), clock.now())
+    if request.GET.get("seen") == context["mark"]:
         return HttpResponse(status=204)
     return render(request, "progress.html", context)
 
 
-def _order(request: HttpRequest, order_id: UUID) -> Order:
-    found = renewals_queries.order_of(_customer(request).id, order_id)
-    if found is None:
-        raise Http404
-    return found
-
-
 def _progress(order: Order, now: datetime) -> dict[str, Any]:
-    story = texts.story(renewals_queries.progress(order, now), zone=order.line.zone, now=now)
+    waits = order.state == renewals_rules.State.AWAITING_FUNDS
+    story = stories.story(
+        renewals_queries.progress(order, now),
+        trail.of(order),
+        paying := stories.paying(order.id) if waits and order.has_payments else stories.Paying(),
+        zone=order.line.zone,
+        now=now,
+    )
+    offered = payments.ways_to_pay(order, now) if story.pays in {"go_on", "choose"} else None
     active = order.state == renewals_rules.State.ACTIVE
     return {
         "order": order,
         "line": order.line,
         "plan": order.plan_version,
         "story": story,
+        "paying": paying,
+        "ways": offered,
+        "payment_id": ids.new(),
+        "mark": story.mark(offered.mark if offered else ""),
         "valid_until": lines_queries.timeline(order.line, now).valid_until if active else None,
     }
 
@@ -397,7 +393,7 @@ def _progress(order: Order, now: datetime) -> dict[str, Any]:
 def order_cancel(request: HttpRequest, order_id: UUID) -> HttpResponse:
     """Call an order off while the carrier has not been asked."""
     try:
-        renewals.cancel(order_id=order_id, customer=_customer(request).id, now=clock.now())
+        renewals.cancel(order_id=order_id, customer=who.customer(request).id, now=clock.now())
     except renewals.UnknownOrder:
         raise Http404 from None
     except renewals.CannotDecide:
@@ -417,7 +413,7 @@ def contact(request: HttpRequest) -> HttpResponse:
         order, line = _own_order(request, request.GET.get("order")), _own_line(request, request.GET.get("card"))
         initial = {"ticket": ids.new(), "order": order and order.id, "card": line and line.id}
         return _contact_page(request, forms.Contact(initial=initial, signed_in=signed_in), initial)
-    if refused := _too_often(request, "contact"):
+    if refused := who.too_often(request, "contact"):
         return refused
     form = forms.Contact(request.POST, signed_in=signed_in)
     if form.is_valid() and _opened(request, form):
@@ -438,12 +434,12 @@ def _contact_page(request: HttpRequest, form: forms.Contact, told: Any, status: 
 
 
 def _own_order(request: HttpRequest, text: Any) -> Order | None:
-    order_id, person = _uuid(text), _person(request)
+    order_id, person = _uuid(text), who.person(request)
     return renewals_queries.order_of(person.id, order_id) if order_id and person else None
 
 
 def _own_line(request: HttpRequest, text: Any) -> Line | None:
-    line_id, person = _uuid(text), _person(request)
+    line_id, person = _uuid(text), who.person(request)
     return lines_queries.line_of(person.id, line_id) if line_id and person else None
 
 
@@ -455,7 +451,7 @@ def _uuid(text: Any) -> UUID | None:
 
 
 def _opened(request: HttpRequest, form: forms.Contact) -> bool:
-    told, person = form.cleaned_data, _person(request)
+    told, person = form.cleaned_data, who.person(request)
     line = _own_line(request, told["card"])
     attached = f"\n\n[{line.iccid}]" if line else ""
     try:
@@ -490,19 +486,19 @@ def contact_sent(request: HttpRequest) -> HttpResponse:
 @get_or_post
 def settings(request: HttpRequest) -> HttpResponse:
     """Name, language, time zone; the wallet; the ways to password and sessions."""
-    customer = _customer(request)
+    customer = who.customer(request)
     initial = {"name": customer.name, "language": customer.language, "time_zone": customer.time_zone}
     form = forms.Settings(request.POST or None, initial=initial)
     if request.method == "POST" and form.is_valid():
         return _settings_saved(request, form)
     currencies = sorted({line.market.currency for line in lines_queries.lines_of(customer.id)})
     wallets = [ledger.wallet_balance(customer=customer.id, currency=currency) for currency in currencies]
-    context = {"form": form, "wallets": wallets, "tab": "settings"}
+    context = {"form": form, "wallets": wallets, "kept_cards": payments.kept_cards(customer.id), "tab": "settings"}
     return render(request, "settings.html", context, status=422 if form.errors else 200)
 
 
 def _settings_saved(request: HttpRequest, form: forms.Settings) -> HttpResponse:
-    told, now, customer = form.cleaned_data, clock.now(), _customer(request).id
+    told, now, customer = form.cleaned_data, clock.now(), who.customer(request).id
     accounts.set_name(customer=customer, name=told["name"], now=now)
     accounts.set_language(customer=customer, language=told["language"], now=now)
     accounts.set_time_zone(customer=customer, time_zone=told["time_zone"], now=now)
@@ -519,7 +515,7 @@ def language(request: HttpRequest) -> HttpResponse:
         return errors.bad_request(request)
     chosen = form.cleaned_data["language"]
     if request.user.is_authenticated:
-        accounts.set_language(customer=_customer(request).id, language=chosen, now=clock.now())
+        accounts.set_language(customer=who.customer(request).id, language=chosen, now=clock.now())
     target = form.cleaned_data["next"]
     safe = url_has_allowed_host_and_scheme(
         target, allowed_hosts={request.get_host()}, require_https=request.is_secure()
@@ -540,7 +536,7 @@ def language(request: HttpRequest) -> HttpResponse:
 @require_POST
 def sign_out_everywhere(request: HttpRequest) -> HttpResponse:
     """End every session of this person, this one too."""
-    for session in UserSession.objects.filter(user_id=_customer(request).id):
+    for session in UserSession.objects.filter(user_id=who.customer(request).id):
         session.end()
     logout(request)
     messages.success(request, gettext("You are signed out on all devices."))

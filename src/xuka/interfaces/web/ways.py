@@ -1,0 +1,186 @@
+"""The ways to pay, as the pages offer them: what can be chosen, what cannot and why, and what each costs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from uuid import UUID
+
+from django.utils.translation import gettext
+
+from xuka.interfaces.web import formats
+from xuka.kernel.money import Money, tax_inside
+from xuka.ledger import queries as ledger
+from xuka.payments import queries as payments
+from xuka.payments.queries import Offered, SavedCard
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One way to pay.
+
+    Args:
+        value: what the form sends: "wallet", a method, or a method and a kept card ("card:<id>").
+        kind: "wallet" or "card": what the page says depends on it.
+        why_not: a sentence when it cannot be chosen now, else "".
+        is_down: it comes back by itself.
+        total, tax: what is paid this way, the fee inside; the tax inside that.
+        offers_to_keep: a new card, which may be kept with the person's consent.
+    """
+
+    value: str
+    kind: str
+    says: str
+    more: str
+    total: Money
+    tax: Money
+    fee: Money
+    why_not: str = ""
+    is_down: bool = False
+    offers_to_keep: bool = False
+    is_chosen: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """All ways to pay one amount."""
+
+    all: tuple[Way, ...]
+
+    @property
+    def open(self) -> list[Way]:
+        """Those that can be chosen."""
+        return [way for way in self.all if not way.why_not]
+
+    @property
+    def kinds(self) -> list[Way]:
+        """The first open way of each kind: what is said and paid depends on the kind alone."""
+        return list({way.kind: way for way in reversed(self.open)}.values())[::-1]
+
+    @property
+    def is_down(self) -> bool:
+        return any(way.is_down for way in self.all)
+
+    @property
+    def has_cards(self) -> bool:
+        return any(way.kind == "card" for way in self.all)
+
+    @property
+    def mark(self) -> str:
+        """Changes when what can be chosen changes."""
+        return repr([(way.value, way.why_not, way.total.minor) for way in self.all])
+
+
+def to_pay(
+    *,
+    customer: UUID,
+    market: str,
+    money: Money,
+    tax_basis_points: int,
+    zone: str,
+    now: datetime,
+    with_fee: bool = True,
+) -> Ways:
+    """The wallet, the cards that were kept, and every method of the market; the likeliest is chosen.
+
+    Args:
+        with_fee: False for an order that was placed: what it costs is settled.
+    """
+    plain = Way("", "", "", "", money, tax_inside(money, tax_basis_points), Money(0, money.currency))
+    kept = payments.saved_cards(customer)
+    found = [_wallet(plain, ledger.wallet_balance(customer=customer, currency=money.currency))]
+    for offered in payments.methods_offered(market=market, money=money, now=now):
+        fee = offered.fee if with_fee else plain.fee
+        total = money + fee
+        way = replace(
+            plain,
+            kind="card",
+            value=offered.method,
+            total=total,
+            tax=tax_inside(total, tax_basis_points),
+            fee=fee,
+            why_not=_not_offered(offered, zone),
+            is_down=offered.why_not == "down",
+        )
+        found += [_kept(way, card, now) for card in kept if card.provider == offered.provider and offered.can_be_saved]
+        found.append(_new(way, offered))
+    first = next((way for way in found if not way.why_not), None)
+    return Ways(tuple(replace(way, is_chosen=way is first) for way in found))
+
+
+def _wallet(plain: Way, balance: Money) -> Way:
+    told = {"balance": formats.money(balance)}
+    way = replace(plain, value="wallet", kind="wallet", says=gettext("My wallet"))
+    if balance < plain.total:
+        return replace(way, why_not=gettext("%(balance)s is in it: too little for this order.") % told)
+    told["left"] = formats.money(balance - plain.total)
+    return replace(way, more=gettext("%(balance)s is in it, %(left)s is left afterwards.") % told)
+
+
+def _new(way: Way, offered: Offered) -> Way:
+    more = gettext("On the secure page of our payment service, which opens next. We never see the card's number.")
+    return replace(way, says=gettext("Card or Apple Pay"), more=more, offers_to_keep=offered.can_be_saved)
+
+
+def _kept(way: Way, card: SavedCard, now: datetime) -> Way:
+    why_not = way.why_not
+    if is_expired(card, now):
+        why_not = gettext("This card has expired. Pay with another one; you can forget it in your account.")
+    more = gettext("The card that you had kept. Your bank may ask you to confirm.")
+    return replace(way, value=f"{way.value}:{card.id}", says=card_name(card), more=more, why_not=why_not)
+
+
+def is_expired(card: SavedCard, now: datetime) -> bool:
+    """Whether the last month in which the card is good is over."""
+    return (card.expires_year, card.expires_month) < (now.year, now.month)
+
+
+_BRANDS = {
+    "visa": "Visa",
+    "mastercard": "Mastercard",
+    "amex": "American Express",
+    "unionpay": "UnionPay",
+    "jcb": "JCB",
+    "diners": "Diners Club",
+    "discover": "Discover",
+    "maestro": "Maestro",
+}
+
+
+def card_name(card: SavedCard) -> str:
+    """ "Visa ending 4242, 12/2030"."""
+    return gettext("%(brand)s ending %(last)s, %(expires)s") % {
+        "brand": _BRANDS.get(card.brand, card.brand.capitalize()),
+        "last": card.last_four,
+        "expires": f"{card.expires_month:02}/{card.expires_year}",
+    }
+
+
+def _not_offered(offered: Offered, zone: str) -> str:
+    return cannot_pay(offered.why_not, offered.until, zone) if offered.why_not else ""
+
+
+def cannot_pay(code: str, until: datetime | None, zone: str) -> str:
+    """The sentence for ``renewals.CannotPay`` and for a method that is not offered now."""
+    match code:
+        case "down" if until:
+            told = {"time": formats.clock_time(until, zone), "place": formats.place(zone)}
+            return (
+                gettext(
+                    "Card payment does not answer at the moment. Look again at %(time)s (%(place)s), or pay from "
+                    "the wallet."
+                )
+                % told
+            )
+        case "down":
+            return gettext("Card payment does not answer at the moment. Look again in a few minutes.")
+        case "amount":
+            return gettext("This amount cannot be paid by card.")
+        case "card":
+            return gettext("This card is not kept here any more. Nothing was charged; choose another way to pay.")
+        case "wallet_too_low":
+            return gettext("There is not enough in your wallet for this plan.")
+        case "not_waiting":
+            return gettext("This order does not wait for money any more. Nothing more was charged.")
+        case _:
+            return gettext("This way to pay is not offered here. Nothing was charged.")

@@ -1,0 +1,48 @@
+"""What providers tell. Each is verified and stored before it is answered; what follows is a job's."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http.request import UnreadablePostError
+from django.views.decorators.csrf import csrf_exempt
+
+from xuka.interfaces import clock
+from xuka.payments import contract, events, providers, rules
+
+
+@csrf_exempt
+def receive(request: HttpRequest, provider: str) -> HttpResponse:
+    """One event, signed over its raw body: 200 stored or known, 400 forged, 404 nobody's, 413 larger than any event."""
+    if provider not in providers.installed():
+        return _problem(HTTPStatus.NOT_FOUND, "No such provider is used here.")
+    if request.method != "POST":
+        return _problem(HTTPStatus.METHOD_NOT_ALLOWED, "Events are posted.", Allow="POST")
+    try:
+        events.receive(provider=provider, body=_body(request), signature=_signature(request, provider), now=clock.now())
+    except events.TooLarge:
+        return _problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "This is larger than any event.")
+    except (contract.Forged, UnreadablePostError):
+        return _problem(HTTPStatus.BAD_REQUEST, "The signature does not fit, or is too old.")
+    except events.UnknownPayment:
+        return _problem(HTTPStatus.NOT_FOUND, "The event is about no payment of ours.")
+    return HttpResponse(status=HTTPStatus.OK)
+
+
+def _body(request: HttpRequest) -> bytes:
+    """The raw body; of one that is too large no more than shows that it is."""
+    length = request.META.get("CONTENT_LENGTH") or "0"
+    if length.isdigit() and int(length) > rules.EVENT_AT_MOST_BYTES:
+        raise events.TooLarge
+    return request.read(rules.EVENT_AT_MOST_BYTES + 1)
+
+
+def _signature(request: HttpRequest, provider: str) -> str:
+    return request.headers.get(providers.provider(provider).signature_header, "")
+
+
+def _problem(status: HTTPStatus, title: str, **headers: str) -> HttpResponse:
+    """RFC 9457."""
+    told = {"type": "about:blank", "title": title, "status": int(status)}
+    return JsonResponse(told, status=status, headers=headers, content_type="application/problem+json")
