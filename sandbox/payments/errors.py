@@ -47,7 +47,7 @@ def not_found(noun: str, id: str, *, param: str = "id", status: int = 404) -> Re
 def bad_key(key: str) -> Refusal:
     """401."""
     message = (
-        f"Invalid API Key provided: {key[:8]}****{key[-4:]}"
+        f"Invalid API Key provided: {key[:8]}****{key[12:][-4:]}"
         if key
         else "You did not provide an API key. You need to provide your API key in the Authorization header, using "
         "Bearer auth (e.g. 'Authorization: Bearer YOUR_SECRET_KEY')."

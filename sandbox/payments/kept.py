@@ -144,7 +144,8 @@ class Kept:
                 order = list(reversed(self._all(kind)))
                 place = order.index(mark)
                 side = order[place + 1 :] if name == "starting_after" else order[:place]
-                rows = [one for one in rows if one in side]
+                ids = {one["id"] for one in side}
+                rows = [one for one in rows if one["id"] in ids]
         return rows
 
     def expanded(self, thing: Thing, paths: list[str]) -> Thing:
