@@ -81,6 +81,14 @@ class Kept:
             finally:
                 self._save()
 
+    @contextmanager
+    def look(self) -> Iterator[None]:
+        """What is due happens first; nothing else changes."""
+        with self.lock:
+            if self._tick():
+                self._save()
+            yield
+
     def _save(self) -> None:
         if self._keep:
             self._keep.parent.mkdir(parents=True, exist_ok=True)
@@ -121,7 +129,7 @@ class Kept:
         limit = integer(sent, "limit") if "limit" in sent else 10
         if not 1 <= limit <= 100:
             raise invalid("Limit must be between 1 and 100.", param="limit")
-        with self.step():
+        with self.look():
             rows = [
                 one
                 for one in reversed(self._all(kind))
@@ -213,13 +221,12 @@ class Kept:
     @property
     def outbox(self) -> list[Delivery]:
         """What is to be posted to the shop, oldest first: pop ``body, signature`` and post them in any order."""
-        with self.lock:
-            self._tick()
+        with self.look():
             return self._outbox
 
     def take_outbox(self) -> list[Delivery]:
         """All of it at once; the outbox is empty afterwards."""
-        with self.step():
+        with self.look():
             taken, self._outbox[:] = list(self._outbox), []
             return taken
 
@@ -277,13 +284,15 @@ class Kept:
     def _alarm(self, does: str, id: str, *, seconds: float) -> None:
         self.state.alarms.append({"at": self.now().timestamp() + seconds, "does": does, "id": id})
 
-    def _tick(self) -> None:
+    def _tick(self) -> bool:
+        """Whether anything was due."""
         now = self.now().timestamp()
         due = [one for one in self.state.alarms if one["at"] <= now]
         if due:
             self.state.alarms = [one for one in self.state.alarms if one["at"] > now]
             for one in sorted(due, key=lambda one: one["at"]):
                 self._ring(one["does"], one["id"])
+        return bool(due)
 
     def _ring(self, does: str, id: str) -> None:
         assert does == "send", does

@@ -164,13 +164,13 @@ def bank_act(id: str) -> AnyResponse:
 
 
 def _session(id: str) -> dict[str, Any]:
-    with _world().step():
+    with _world().look():
         found = _world().state.things.get("checkout.session", {}).get(id)
         return dict(found) if found else abort(404)
 
 
 def _intent(id: str) -> dict[str, Any]:
-    with _world().step():
+    with _world().look():
         found = _world().state.things.get("payment_intent", {}).get(id)
         return dict(found) if found else abort(404)
 

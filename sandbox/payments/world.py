@@ -198,7 +198,7 @@ class World(Checkout):
 
     def get(self, kind: str, id: str, live: bool) -> Thing:
         """A copy of the object, or 404."""
-        with self.step():
+        with self.look():
             return objects.shown(self.one(kind, id, live))
 
     # -- what is true -----------------------------------------------------------------------------------------
@@ -209,7 +209,7 @@ class World(Checkout):
         A key is looked for in an intent's and a refund's ``metadata["key"]``, and in its session's metadata and
         ``client_reference_id``.
         """
-        with self.step():
+        with self.look():
             ours = {one["id"] for one in self._all("payment_intent") if key is None or key in self._keys_of(one)}
             charges = [one for one in self._all("charge") if one["paid"] and one["payment_intent"] in ours]
             refunds = [
@@ -237,7 +237,7 @@ class World(Checkout):
 
     def sessions(self) -> list[Thing]:
         """Every session, newest first."""
-        with self.step():
+        with self.look():
             return [objects.shown(one) for one in reversed(self._all("checkout.session"))]
 
 

@@ -22,10 +22,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import flask
 import httpx
 import pytest
 import stripe
-from flask import Flask
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from sandbox.payments.app import application
@@ -55,7 +55,7 @@ class Wire(stripe.HTTPClient):
         super().__init__()
         self.client = httpx.Client(transport=transport)
 
-    def request(self, method: str, url: str, headers: Any, post_data: Any = None) -> tuple[bytes, int, Any]:
+    def request(self, method: str, url: str, headers: Any, post_data: Any = None, *, _usage: Any = None) -> Any:
         try:
             answer = self.client.request(method, url, headers=dict(headers), content=post_data)
         except httpx.HTTPError as error:
@@ -81,7 +81,7 @@ def world(clock: Clock) -> World:
     return World(now=clock.now, seed=7, keys=(KEY, LIVE), webhook_secret=SECRET)
 
 
-def speaking_to(world: World, key: str = KEY, app: Flask | None = None) -> stripe.StripeClient:
+def speaking_to(world: World, key: str = KEY, app: flask.Flask | None = None) -> stripe.StripeClient:
     return stripe.StripeClient(
         key,
         base_addresses={"api": "http://payments.test"},
@@ -396,7 +396,8 @@ def test_a_detached_card_and_somebody_elses_are_not_charged(sdk: stripe.StripeCl
 
 def test_an_intent_can_be_confirmed_and_canceled_in_its_time_only(sdk: stripe.StripeClient, world: World) -> None:
     card = saved_card(sdk, world)
-    intent = sdk.v1.payment_intents.create({"amount": 900, "currency": "eur", **card})
+    params: Any = {"amount": 900, "currency": "eur", **card}
+    intent = sdk.v1.payment_intents.create(params)
     assert intent.status == "requires_confirmation"
     back: Any = {"return_url": "https://shop.test/back"}
     assert sdk.v1.payment_intents.confirm(intent.id, back).status == "succeeded"
@@ -656,13 +657,11 @@ def test_an_event_can_arrive_before_the_call_that_caused_it_is_answered(sdk: str
 
 def test_an_event_that_is_not_taken_is_sent_again_later(sdk: stripe.StripeClient, world: World, clock: Clock) -> None:
     answers, seen = [500, 200], []
-    shop = Flask("shop")
+    shop = flask.Flask("shop")
 
     @shop.post("/hook")
     def hook() -> tuple[str, int]:
-        from flask import request
-
-        seen.append(valid(Delivery(request.get_data(), request.headers["Stripe-Signature"])))
+        seen.append(valid(Delivery(flask.request.get_data(), flask.request.headers["Stripe-Signature"])))
         return "", answers.pop(0)
 
     server = make_server("127.0.0.1", 0, shop, threaded=True, request_handler=Quiet)
@@ -717,7 +716,7 @@ def test_the_control_face_answers_on_loopback_only(sdk: stripe.StripeClient, wor
 
 
 def test_it_runs_as_a_process_of_its_own_and_posts_its_events(tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    came, shop = threading.Event(), Flask("shop")
+    came, shop = threading.Event(), flask.Flask("shop")
     shop.add_url_rule("/hook", "hook", lambda: (came.set(), "")[1], methods=["POST"])
     server = make_server("127.0.0.1", 0, shop, threaded=True, request_handler=Quiet)
     threading.Thread(target=server.serve_forever, daemon=True).start()
