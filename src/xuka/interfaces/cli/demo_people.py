@@ -39,7 +39,7 @@ GUESTS = (
     Guest("xiaoyu", "zh-hans", "Europe/Brussels", Money(10_000, "EUR"), "8932020000000000127", "be-week-3gb-day",
           timedelta(days=5)),
     Guest("sato", "en", "Asia/Tokyo", Money(15_000, "JPY"), "8981100000000000234", "jp-month-50gb", timedelta(days=21)),
-    Guest("emma", "en", "Europe/Brussels", Money(5_000, "EUR"), "8932020000000000341", "be-week-3gb-day",
+    Guest("emma", "en", "Europe/Brussels", Money(0, "EUR"), "8932020000000000341", "be-week-3gb-day",
           timedelta(days=8)),
 )  # fmt: skip
 
@@ -64,10 +64,11 @@ def settle_in(*, carrier_url: str) -> None:
                 id=ids.derived(DEMO, guest.key), email=person.email, name=person.name, language=guest.language,
                 time_zone=guest.zone, now=now,
             )  # fmt: skip
-            ledger.credit_wallet(
-                customer=user.id, money=guest.wallet, staff=staff.id, why="A gift to try the demo with",
-                id=ids.derived(user.id, "welcome"), now=now,
-            )  # fmt: skip
+            if guest.wallet.minor:
+                ledger.credit_wallet(
+                    customer=user.id, money=guest.wallet, staff=staff.id, why="A gift to try the demo with",
+                    id=ids.derived(user.id, "welcome"), now=now,
+                )  # fmt: skip
             ends_at = _card(guest, user.id, now)
             if guest.iccid not in known:
                 _at_the_carrier(carrier, guest.iccid, _plan(guest.plan), ends_at)

@@ -1,4 +1,4 @@
-"""The show: one-click sign-in, the carrier's fault switches, a clock to push, a worker to kill, and the truth.
+"""The show: one-click sign-in, the outside world's fault switches, a clock to push, a worker to kill, and the truth.
 
 Its addresses exist only where ``settings.DEMO`` is on, and no money moves there.
 """
@@ -36,6 +36,9 @@ from xuka.interfaces.backoffice import words
 from xuka.interfaces.web import texts
 from xuka.journal import queries as journal
 from xuka.ledger import queries as ledger
+from xuka.payments import providers
+from xuka.payments import queries as payments
+from xuka.payments.rules import words_of as payment_words
 from xuka.renewals import queries as renewals
 
 
@@ -62,7 +65,11 @@ PEOPLE = (
         "sato", "佐藤", "佐", "sato@demo.xuka.example", gettext_lazy("lives in Japan; his card is renewed every month")
     ),
     Person(
-        "emma", "Emma", "E", "emma@demo.xuka.example", gettext_lazy("travels in Belgium; her card expired yesterday")
+        "emma",
+        "Emma",
+        "E",
+        "emma@demo.xuka.example",
+        gettext_lazy("travels in Belgium; her card expired yesterday, and she pays by card"),
     ),
     Person(
         "staff",
@@ -88,12 +95,19 @@ SPARE_CARD = SpareCard("8981100000000000457", "XUKA-2026-CARD", "jp-week-3gb-day
 
 @dataclass(frozen=True, slots=True)
 class Switch:
-    """A way for the carrier to fail at the next renewal; ``times`` None goes on until it is switched off."""
+    """A way for the outside world to fail; ``times`` None goes on until it is switched off."""
 
     kind: str
     says: str | Promise
     times: int | None = 1
     seconds: float | None = None
+    endpoint: str = "submit_topup"
+
+    @property
+    def fault(self) -> dict[str, Any]:
+        """What the stand-in is told."""
+        told = {"kind": self.kind, "endpoint": self.endpoint, "times": self.times}
+        return told | ({"seconds": self.seconds} if self.seconds else {})
 
 
 SWITCHES = (
@@ -107,6 +121,26 @@ SWITCHES = (
     Switch("out_of_stock", gettext_lazy("has none left"), times=None),
     Switch("topup_disabled", gettext_lazy("refuses this card for good")),
 )
+PAYMENT_SWITCHES = (
+    Switch("timeout_after", gettext_lazy("opens its page, but never answers"), seconds=20, endpoint="session_create"),
+    Switch("error_before", gettext_lazy("is down"), times=None, endpoint="*"),
+    Switch("lost", gettext_lazy("tells us nothing"), times=None, endpoint="*"),
+    Switch("duplicated", gettext_lazy("tells us everything twice"), times=None, endpoint="*"),
+    Switch("delayed", gettext_lazy("tells us half a minute late"), times=None, seconds=30, endpoint="*"),
+    Switch("forged", gettext_lazy("is impersonated: false signatures"), times=None, endpoint="*"),
+    Switch("wrong_amount", gettext_lazy("takes another amount"), endpoint="pay"),
+    Switch("decline_saved", gettext_lazy("declines a saved card"), endpoint="intent_create"),
+    Switch("saved_needs_3ds", gettext_lazy("lets the bank ask about a saved card"), endpoint="intent_create"),
+    Switch("refund_pending", gettext_lazy("keeps a refund waiting"), endpoint="refund_create"),
+    Switch("refund_fails", gettext_lazy("cannot refund"), endpoint="refund_create"),
+    Switch(
+        "refund_fails_later",
+        gettext_lazy("refunds, and the bank sends it back"),
+        seconds=20,
+        endpoint="refund_create",
+    ),
+)
+SIDES = {"carrier": SWITCHES, "payments": PAYMENT_SWITCHES}
 STEPS = {"hour": timedelta(hours=1), "day": timedelta(days=1), "month": timedelta(days=30)}
 
 
@@ -115,22 +149,40 @@ def _carrier() -> httpx.Client:
     return httpx.Client(base_url=settings.DEMO_CARRIER_URL, timeout=2.0, trust_env=False)
 
 
-def _asked(path: str, **params: str) -> dict[str, Any] | None:
-    """What the stand-in carrier's control face answers; None when it does not."""
+@cache
+def _payments() -> httpx.Client:
+    return httpx.Client(base_url=settings.DEMO_PAYMENTS_URL, timeout=2.0, trust_env=False)
+
+
+def _control(side: str) -> httpx.Client:
+    return _payments() if side == "payments" else _carrier()
+
+
+def _asked(side: str, path: str, **params: str) -> dict[str, Any] | None:
+    """What a stand-in's control face answers; None when it does not."""
     try:
-        return _carrier().get(path, params=params).raise_for_status().json()
+        return _control(side).get(path, params=params).raise_for_status().json()
     except (httpx.HTTPError, ValueError):
         return None
 
 
+def _switches(side: str) -> list[tuple[Switch, bool]]:
+    """The side's switches, and whether each is on."""
+    faults = _asked(side, "/control/faults") or {"waiting": []}
+    armed = {fault["kind"] for fault in faults["waiting"]}
+    return [(switch, switch.kind in armed) for switch in SIDES[side]]
+
+
 def bar() -> dict[str, Any]:
     """What the demo's bar shows on every page."""
-    faults = _asked("/control/faults") or {"waiting": []}
-    armed = {fault["kind"] for fault in faults["waiting"]}
+    carrier = _switches("carrier")
+    payments_ = _switches("payments") if providers.installed() else []
     return {
         "inbox": settings.DEMO_INBOX_URL,
-        "switches": [(switch, switch.kind in armed) for switch in SWITCHES],
-        "armed": [switch.says for switch in SWITCHES if switch.kind in armed],
+        "switches": carrier,
+        "armed": [switch.says for switch, is_on in carrier if is_on],
+        "payment_switches": payments_,
+        "payments_armed": [switch.says for switch, is_on in payments_ if is_on],
         "now": clock.now(),
         "is_pushed": bool(clock.offset()),
     }
@@ -163,17 +215,15 @@ def enter(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 def fault(request: HttpRequest) -> HttpResponse:
-    """Arm one fault of the carrier for the next renewal; without a kind all is well again."""
-    kind = request.POST.get("kind", "")
-    chosen = next((switch for switch in SWITCHES if switch.kind == kind), None)
-    wanted: list[dict[str, Any]] = []
-    if chosen:
-        wanted = [{"kind": chosen.kind, "endpoint": "submit_topup", "times": chosen.times}]
-        wanted[0] |= {"seconds": chosen.seconds} if chosen.seconds else {}
+    """Arm one fault of the carrier or of the payment service; without a kind all is well again there."""
+    kind, side = request.POST.get("kind", ""), request.POST.get("side", "carrier")
+    if side not in SIDES:
+        raise Http404
+    wanted = [switch.fault for switch in SIDES[side] if switch.kind == kind]
     try:
-        _carrier().post("/control/faults", json=wanted).raise_for_status()
+        _control(side).post("/control/faults", json=wanted).raise_for_status()
     except httpx.HTTPError:
-        messages.warning(request, gettext("The stand-in carrier does not answer."))
+        messages.warning(request, gettext("The stand-in does not answer."))
     return _back(request)
 
 
@@ -216,24 +266,42 @@ def _worker() -> int | None:
 @login_required
 @require_GET
 def truth(request: HttpRequest, order_id: UUID) -> HttpResponse:
-    """What really happened: the journal, the ledger's rows, and the carrier's own record."""
+    """What really happened: the journal, the ledger's rows, and the carrier's and the payment service's own records."""
     order = renewals.order(order_id)
     user = request.user
     if order is None or not isinstance(user, User) or not (user.is_staff or order.customer == user):
         raise Http404
-    transfers = sorted(ledger.transfers_of(order.id), key=lambda transfer: (transfer.at, words.rank(transfer.leg)))
-    carrier = _asked("/control/truth", description=words_of(key_of(cause=order.id, ordinal=0)))
-    legs = [transfer.leg for transfer in transfers]
+    paid, refunds = payments.payments_about(order.id), payments.refunds_about(order.id)
+    about = [order.id, *(one.id for one in paid), *(one.id for one in refunds)]
+    moved = [transfer for id in about for transfer in ledger.transfers_of(id)]
+    facts = [fact for id in about for fact in journal.facts_about(id)]
+    carrier = _asked("carrier", "/control/truth", description=words_of(key_of(cause=order.id, ordinal=0)))
+    legs = [transfer.leg.split(":")[0] for transfer in moved]
     context = {
         "order": order,
         "line": order.line,
-        "facts": journal.facts_about(order.id),
-        "transfers": transfers,
+        "facts": sorted(facts, key=lambda fact: fact.at),
+        "transfers": sorted(moved, key=lambda transfer: (transfer.at, words.rank(transfer.leg))),
+        "payments": paid,
+        "refunds": refunds,
+        "provider": _at_the_provider([payment.id for payment in paid]),
         "carrier": carrier,
-        "charged": legs.count("charge"),
-        "refunded": sum(leg == "refund" or leg.startswith("return:") for leg in legs),
+        "charged": legs.count("charge") + legs.count("captured"),
+        "refunded": sum(leg in {"refund", "return", "confirmed"} for leg in legs),
         "activated": carrier["count"] if carrier else None,
         "state": texts.order_state(order.state)[0],
         "tab": "orders",
     }
     return render(request, "demo/truth.html", context)
+
+
+def _at_the_provider(payment_ids: list[UUID]) -> dict[str, list[Any]] | None:
+    """What the payment service really captured and gave back for these payments; None when it does not answer."""
+    told = [_asked("payments", "/control/truth", key=payment_words(id)) for id in payment_ids]
+    if any(one is None for one in told):
+        return None
+    return {kind: [_moved(row) for one in told if one for row in one[kind]] for kind in ("captures", "refunds")}
+
+
+def _moved(row: dict[str, Any]) -> dict[str, Any]:
+    return row | {"currency": row["currency"].upper()}

@@ -126,7 +126,7 @@ def _kept(way: Way, card: SavedCard, now: datetime) -> Way:
     why_not = way.why_not
     if is_expired(card, now):
         why_not = gettext("This card has expired. Pay with another one; you can forget it in your account.")
-    more = gettext("The card that you had kept. Your bank may ask you to confirm.")
+    more = gettext("Your saved card. Your bank may ask you to confirm.")
     return replace(way, value=f"{way.value}:{card.id}", says=card_name(card), more=more, why_not=why_not)
 
 

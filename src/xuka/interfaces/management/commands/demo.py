@@ -23,8 +23,10 @@ from xuka.project import postgres
 
 DATA = settings.ROOT / "data"
 STARTS_WITHIN_SECONDS = 60
-# The show is quicker than life: the carrier has six seconds to answer instead of twenty.
-CARRIER_DEADLINE_SECONDS = "6"
+# The show is quicker than life: whoever is asked has six seconds to answer.
+DEADLINE_SECONDS = "6"
+# A test key: no money moves with it, at the stand-in or anywhere else.
+PAYMENTS_KEY, PAYMENTS_SECRET = "sk_test_sandbox", "whsec_sandbox"
 
 
 class Command(BaseCommand):
@@ -36,6 +38,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
         began = time.monotonic()
+        if "_live_" in settings.STRIPE_KEY:
+            raise CommandError("A live key is set (XUKA_STRIPE_KEY): with it the demo does not start.")
         self._say("Preparing the database …")
         call_command("setup")
         self._say("Loading markets, networks and plans …")
@@ -43,7 +47,7 @@ class Command(BaseCommand):
         ports = _free_ports(options["port"])
         _tell_everybody(ports)
         with _Troupe() as troupe:
-            self._say("Starting the stand-in carrier and the inbox …")
+            self._say("Starting the stand-in carrier, the payment pages and the inbox …")
             _start_the_world(troupe, ports)
             self._say("Giving 王小雨, 佐藤 and Emma their cards …")
             demo_people.settle_in(carrier_url=f"http://127.0.0.1:{ports['carrier']}")
@@ -65,7 +69,7 @@ class Command(BaseCommand):
 
 def _free_ports(first: int) -> dict[str, int]:
     """A port for each face, the usual one where it is free."""
-    wanted = {"web": first, "carrier": 8101, "inbox": 8102, "smtp": 8125}
+    wanted = {"web": first, "carrier": 8101, "inbox": 8102, "payments": 8103, "smtp": 8125}
     taken: set[int] = set()
     for name, port in wanted.items():
         while port in taken or not _is_free(port):
@@ -95,10 +99,15 @@ def _tell_everybody(ports: dict[str, int]) -> None:
         "XUKA_AIRALO_URL": f"http://127.0.0.1:{ports['carrier']}",
         "XUKA_AIRALO_CLIENT_ID": "sandbox",
         "XUKA_AIRALO_CLIENT_SECRET": "sandbox-secret",
-        "XUKA_AIRALO_DEADLINE_SECONDS": CARRIER_DEADLINE_SECONDS,
+        "XUKA_AIRALO_DEADLINE_SECONDS": DEADLINE_SECONDS,
+        "XUKA_STRIPE_URL": f"http://127.0.0.1:{ports['payments']}",
+        "XUKA_STRIPE_KEY": PAYMENTS_KEY,
+        "XUKA_STRIPE_WEBHOOK_SECRET": PAYMENTS_SECRET,
+        "XUKA_STRIPE_DEADLINE_SECONDS": DEADLINE_SECONDS,
         "XUKA_SMTP_HOST": "127.0.0.1",
         "XUKA_SMTP_PORT": str(ports["smtp"]),
         "XUKA_DEMO_CARRIER_URL": f"http://127.0.0.1:{ports['carrier']}",
+        "XUKA_DEMO_PAYMENTS_URL": f"http://127.0.0.1:{ports['payments']}",
         "XUKA_DEMO_INBOX_URL": f"http://127.0.0.1:{ports['inbox']}",
     }
 
@@ -107,9 +116,13 @@ def _start_the_world(troupe: _Troupe, ports: dict[str, int]) -> None:
     offset = ["--clock-offset-file", str(settings.VAR / "clock-offset")]
     state = ["--state", str(settings.VAR / "carrier.json"), "--no-limits"]
     troupe.start("carrier", sys.executable, "-m", "sandbox.carrier", "--port", str(ports["carrier"]), *state, *offset)
+    told = ["--webhook-url", f"http://127.0.0.1:{ports['web']}/webhooks/stripe/", "--webhook-secret", PAYMENTS_SECRET]
+    kept = ["--key", PAYMENTS_KEY, "--state", str(settings.VAR / "payments.json"), *told, *offset]
+    troupe.start("payments", sys.executable, "-m", "sandbox.payments", "--port", str(ports["payments"]), *kept)
     mail = ["--smtp-port", str(ports["smtp"]), "--http-port", str(ports["inbox"])]
     troupe.start("inbox", sys.executable, "-m", "sandbox.mail", *mail, *offset)
     _wait_for(f"http://127.0.0.1:{ports['carrier']}/control/health", troupe)
+    _wait_for(f"http://127.0.0.1:{ports['payments']}/control/health", troupe)
     _wait_for(f"http://127.0.0.1:{ports['inbox']}/messages.json", troupe)
 
 
