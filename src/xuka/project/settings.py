@@ -23,6 +23,7 @@ def _flag(name: str) -> bool:
 # DEMO shows the show: one-click sign-in, fault switches, a clock to push. Never on where money moves.
 DEMO = _flag("XUKA_DEMO")
 DEMO_CARRIER_URL = os.environ.get("XUKA_DEMO_CARRIER_URL", "http://127.0.0.1:8101")
+DEMO_PAYMENTS_URL = os.environ.get("XUKA_DEMO_PAYMENTS_URL", "http://127.0.0.1:8103")
 DEMO_INBOX_URL = os.environ.get("XUKA_DEMO_INBOX_URL", "")
 DEBUG = False
 TESTING = _flag("XUKA_TESTING")
@@ -48,7 +49,7 @@ SITE_URL = os.environ.get("XUKA_SITE_URL", "http://127.0.0.1:8000")
 # The seller whose shop this is.
 SELLER_NAME = os.environ.get("XUKA_SELLER_NAME", "Xuka Demo")
 SELLER_MAIL = os.environ.get("XUKA_SELLER_MAIL", "seller@xuka.example")
-# What receipts say of the seller. The demo's numbers are well-formed and nobody's; a real shop sets its own or has none.
+# What receipts say of the seller. The demo's numbers are well-formed and nobody's; a real shop sets its own, or none.
 _SHOWN = DEMO or TESTING
 SELLER_ADDRESS = os.environ.get("XUKA_SELLER_ADDRESS", "Demo street 1 | 1000 Brussels | Belgium" if _SHOWN else "")
 SELLER_VAT_NUMBER = os.environ.get("XUKA_SELLER_VAT_NUMBER", "BE0000000097" if _SHOWN else "")
