@@ -23,7 +23,7 @@ from xuka.kernel.money import Money, decimals, from_major
 # No letters or digits that are taken for one another when read from a card.
 _CODE_LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 
-_NO_SUCH_FEE = "A fee lies between 0 and 10 %."
+_NO_SUCH_FEE = "A fee lies between 0 and 10 percent."
 _BROKEN = "This form is damaged. Go back and open it again."
 
 
