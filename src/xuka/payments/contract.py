@@ -198,7 +198,11 @@ class Provider(Protocol):
         ...
 
     def find(self, *, key: str, asked_at: datetime, is_hosted: bool) -> Outcome[Payment | None]:
-        """The payment of exactly this key when its reference was never heard; None when it is not there."""
+        """The payment of exactly this key when its reference was never heard; None when it is not there.
+
+        It is looked for from ``asked_at`` on for as long as ``keys_live``: the same key may have been asked again. A
+        look that fails is ``Unknown``, or refused until later; never None, and never refused for good.
+        """
         ...
 
     def close(self, *, reference: str) -> Outcome[Payment]:
@@ -217,7 +221,10 @@ class Provider(Protocol):
         ...
 
     def find_refund(self, *, key: str, charge: str) -> Outcome[Refund | None]:
-        """The refund of exactly this key when its reference was never heard; None when it is not there."""
+        """The refund of exactly this key when its reference was never heard; None when it is not there.
+
+        A look that fails is ``Unknown``, or refused until later; never None, and never refused for good.
+        """
         ...
 
     def make_payer(self, *, key: str) -> Outcome[str]:

@@ -393,7 +393,7 @@ def page_of(answer: Answer, *, key: str) -> Outcome[Page]:
         if more and not rows:
             raise Unreadable("an empty page that is not the last")
         ids = [_text(row, "id") for row in rows]
-        return Page(tuple(row for row in rows if _session_key(row) == key), ids[-1] if more else "")
+        return Page(tuple(row for row in rows if key and _session_key(row) == key), ids[-1] if more else "")
 
     return _read(answer, read)
 
