@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.conf import settings
 from django.urls import URLPattern, path
 
-from xuka.interfaces.web import demo, payments, views
+from xuka.interfaces.web import demo, payments, receipts, views
 
 urlpatterns: list[URLPattern] = [
     path("", views.home, name="home"),
@@ -22,6 +22,10 @@ urlpatterns: list[URLPattern] = [
     path("orders/<uuid:order_id>/pay/", payments.pay, name="order_pay"),
     path("orders/<uuid:order_id>/pay/page/", payments.pay_page, name="order_pay_page"),
     path("orders/<uuid:order_id>/paid/", payments.paid, name="order_paid_return"),
+    path("receipts/", receipts.receipts, name="receipts"),
+    path("receipts/<uuid:receipt_id>/", receipts.receipt, name="receipt"),
+    path("receipts/<uuid:receipt_id>.pdf", receipts.receipt_pdf, name="receipt_pdf"),
+    path("receipts/<uuid:receipt_id>/send/", receipts.send, name="receipt_send"),
     path("contact/", views.contact, name="contact"),
     path("contact/sent/", views.contact_sent, name="contact_sent"),
     path("account/settings/", views.settings, name="settings"),
