@@ -94,6 +94,12 @@ def test_a_silent_provider_steps_back_for_longer_and_longer_and_for_ten_minutes_
     assert rules.down_for(silences) == (None if minutes is None else timedelta(minutes=minutes))
 
 
+@pytest.mark.parametrize(("days", "then"), [(0, 1), (1, 7), (6, 7), (7, 30), (30, None), (99, None)])
+def test_a_refund_that_is_done_is_looked_at_after_a_day_a_week_and_a_month(days: int, then: int | None) -> None:
+    at = rules.look_at_what_is_done(NOW, NOW + timedelta(days=days))
+    assert at == (None if then is None else NOW + timedelta(days=then))
+
+
 def test_looks_become_rare_but_never_end() -> None:
     assert [rules.look_again_after(looks).total_seconds() for looks in range(4)] == [30, 60, 120, 240]
     assert rules.look_again_after(10_000) == timedelta(hours=6)

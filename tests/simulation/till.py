@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -132,8 +133,12 @@ class Till:
         for refund in Refund.objects.exclude(reference="").order_by("asked_at", "id"):
             if refund.state == "pending" and random.random() < 0.5:
                 self.world.settle_refund(refund.reference)
-            elif refund.state == "done" and random.random() < 0.05:
+            elif refund.state == "done" and self._is_recent(refund) and random.random() < 0.05:
                 self.world.fail_refund(refund.reference)
+
+    def _is_recent(self, refund: Refund) -> bool:
+        """No bank sends money back after four weeks."""
+        return refund.done_at is not None and self.shop.now - refund.done_at < timedelta(days=28)
 
     def webhooks_arrive(self) -> None:
         """Some of what the provider told, in an order of its own, some of it twice."""

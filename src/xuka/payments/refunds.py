@@ -185,7 +185,8 @@ def _take_in(refund: Refund, seen: contract.Refund, now: datetime) -> None:
 
 
 def _done(refund: Refund, now: datetime) -> None:
-    refund.next_step_at = None
+    """It is gone, booked once; looked at again for weeks, since a bank may send it back and the news may be lost."""
+    refund.next_step_at = rules.look_at_what_is_done(refund.done_at or now, now)
     if refund.state not in rules.IN_FLIGHT:
         return
     _move(refund, "confirmed", _in_flight(refund), ledger.house("clearing", refund.currency), now)

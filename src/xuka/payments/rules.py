@@ -15,6 +15,8 @@ FIRST_LOOK = timedelta(seconds=30)
 LONGEST_LOOK = timedelta(hours=6)
 # A refund that nobody heard of after so many looks is told to a person; looking goes on.
 LOOKS_BEFORE_ALARM = 8
+# A bank may send a refund back weeks after it seemed to have arrived, and the webhook that tells it may be lost.
+LOOKS_WHEN_DONE = (timedelta(days=1), timedelta(days=7), timedelta(days=30))
 # A provider that was silent so often in a row is not offered for a while.
 SILENCES_ALLOWED = 2
 DOWN_FOR = timedelta(minutes=1)
@@ -135,6 +137,11 @@ def next_refund_step(now: datetime, facts: RefundFacts) -> Next:
 def look_again_after(looks: int) -> timedelta:
     """How long to wait after this many looks that told nothing new: 30 s, doubling up to 6 h."""
     return min(FIRST_LOOK * 2 ** min(looks, 20), LONGEST_LOOK)
+
+
+def look_at_what_is_done(done_at: datetime, now: datetime) -> datetime | None:
+    """When to look next at a refund that is done: after a day, a week, a month; None when that is all over."""
+    return next((done_at + after for after in LOOKS_WHEN_DONE if done_at + after > now), None)
 
 
 def down_for(silences: int) -> timedelta | None:
