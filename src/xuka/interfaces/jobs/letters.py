@@ -11,6 +11,7 @@ from django.template.loader import render_to_string
 from django.utils import translation
 
 from xuka.catalogue import queries as catalogue
+from xuka.interfaces.jobs import papers
 from xuka.interfaces.web import trail
 from xuka.journal import queries as journal
 from xuka.kernel import ids
@@ -55,6 +56,7 @@ def _to_customer(order: Order, *, kind: str, cause: UUID, now: datetime, money: 
             subject=" ".join(render_to_string(f"mail/{kind}.subject.txt", told).split()),
             text=render_to_string(f"mail/{kind}.txt", told),
             html=render_to_string(f"mail/{kind}.html", told),
+            attachments=papers.with_letter(order, kind, now),
             customer=customer.id,
             now=now,
         )

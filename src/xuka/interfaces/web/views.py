@@ -33,6 +33,7 @@ from xuka.lines import queries as lines_queries
 from xuka.lines.queries import Entry, Line, Timeline
 from xuka.lines.rules import InvalidIccid
 from xuka.metering import queries as metering
+from xuka.receipts import queries as receipts
 from xuka.renewals import operations as renewals
 from xuka.renewals import queries as renewals_queries
 from xuka.renewals import rules as renewals_rules
@@ -374,6 +375,7 @@ def _progress(order: Order, now: datetime) -> dict[str, Any]:
         now=now,
     )
     offered = payments.ways_to_pay(order, now) if story.pays in {"go_on", "choose"} else None
+    papers = receipts.receipts_about(order.id) if order.funded_at else []
     active = order.state == renewals_rules.State.ACTIVE
     return {
         "order": order,
@@ -383,7 +385,8 @@ def _progress(order: Order, now: datetime) -> dict[str, Any]:
         "paying": paying,
         "ways": offered,
         "payment_id": ids.new(),
-        "mark": story.mark(offered.mark if offered else ""),
+        "receipts": papers,
+        "mark": story.mark(offered.mark if offered else "", str(len(papers))),
         "valid_until": lines_queries.timeline(order.line, now).valid_until if active else None,
     }
 

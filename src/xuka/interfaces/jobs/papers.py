@@ -1,0 +1,52 @@
+"""The receipt or credit note that goes with a letter: issued once, however often the letter is tried."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from xuka.interfaces.web import trail
+from xuka.interfaces.web.paper import pdf
+from xuka.kernel.span import Span
+from xuka.receipts import operations as receipts
+from xuka.receipts.models import Receipt
+from xuka.receipts.rules import Line, Paid
+from xuka.renewals.models import Order
+
+File = tuple[str, str, bytes]
+
+
+def with_letter(order: Order, kind: str, now: datetime) -> tuple[File, ...]:
+    """The files of this letter: the receipt of what was paid, or the credit note when it was not delivered."""
+    if order.funded_at is None or kind not in {"confirmed", "refunded", "failed"}:
+        return ()
+    paper = _receipt(order, now)
+    if kind != "confirmed":
+        paper = receipts.credit(cause=order.id, amount_minor=order.total_minor, why="not_delivered", now=now)
+    return (pdf.attachment(paper, order.customer.language),)
+
+
+def _receipt(order: Order, now: datetime) -> Receipt:
+    version, quote = order.plan_version, order.quote
+    lines = [Line("plan", version.plan.names, one["amount_minor"]) for one in quote.lines]
+    if order.fee_minor:
+        lines.append(Line("fee", {"en": "Fee"}, order.fee_minor))
+    return receipts.issue(
+        cause=order.id,
+        customer=order.customer_id,
+        market=order.line.market_id,
+        currency=order.currency,
+        lines=lines,
+        tax_basis_points=quote.tax_basis_points,
+        paid_with=_paid_with(order),
+        card_last=order.line.iccid[-4:],
+        period=None if quote.starts_on_activation else Span(quote.starts_at, quote.ends_at),
+        now=now,
+    )
+
+
+def _paid_with(order: Order) -> list[Paid]:
+    """What the order was paid with; what came on top of it went back and is on no receipt."""
+    wallet = min(trail.of(order).wallet_minor, order.total_minor)
+    rest = order.total_minor - wallet
+    parts = [Paid("wallet", wallet), Paid("card" if order.has_payments else order.pays_with, rest)]
+    return [part for part in parts if part.amount_minor]
