@@ -92,9 +92,9 @@ class Till:
         return signed(body, secret=SECRET, at=int(self.trade.now.timestamp()))
 
     def deliver(self) -> None:
-        """Everything that the provider has to tell is told and digested."""
-        for body, signature in self.take():
-            assert self.post(body, signature) == 200
+        """Everything that the provider has to tell is told, signed now, and digested."""
+        for body, _ in self.take():
+            assert self.post(body, self.sign(body)) == 200
         self.trade.work()
 
     # -- what came of it ----------------------------------------------------------------------------------------
