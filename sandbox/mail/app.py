@@ -5,9 +5,10 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Mapping
 from datetime import datetime
+from io import BytesIO
 from typing import Any
 
-from flask import Flask, Response, abort, render_template, request
+from flask import Flask, Response, abort, render_template, request, send_file
 
 from sandbox.mail.inbox import FAULTS, Inbox
 
@@ -87,9 +88,7 @@ def application(inbox: Inbox) -> Flask:
         if mail is None or number >= len(mail.files):
             abort(404)
         file = mail.files[number]
-        response = Response(file.content, mimetype=file.mime)
-        response.headers.set("Content-Disposition", "attachment", filename=file.name)
-        return response
+        return send_file(BytesIO(file.content), mimetype=file.mime, as_attachment=True, download_name=file.name)
 
     @app.get("/messages.json")
     def messages() -> dict[str, Any]:

@@ -173,8 +173,7 @@ class _Sheet(FPDF):
         self._pen(9, SOFT)
         self._beside((said.heads.sold_by, LEFT, half - 5, Align.L), (said.heads.sold_to, LEFT + half, half, Align.L))
         self._pen(10)
-        registration = f"{said.registration.label}: {said.registration.value}"
-        address = "\n".join((said.seller, *said.address, registration))
+        address = "\n".join((said.seller, *said.address, said.registration))
         self._blocks((address, LEFT, half - 5), (said.customer, LEFT + half, half))
         self.ln(6)
 

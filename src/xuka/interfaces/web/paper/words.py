@@ -82,7 +82,7 @@ class Paper:
     heads: Heads
     seller: str
     address: tuple[str, ...]
-    registration: Row
+    registration: str
     customer: str
     facts: tuple[Row, ...]
     items: tuple[Item, ...]
@@ -106,7 +106,7 @@ def paper(receipt: Receipt) -> Paper:
         heads=_heads(),
         seller=told["seller"]["name"],
         address=tuple(told["seller"]["address"]),
-        registration=Row(_registration_label(market), told["seller"]["registration"] or gettext("none")),
+        registration=_registration(market, told["seller"]["registration"]),
         customer=told["customer"],
         facts=tuple(_facts(receipt)),
         items=tuple(_item(receipt, line) for line in told["lines"]),
@@ -242,8 +242,10 @@ def _tax(market: str) -> str:
     return gettext("Consumption tax") if market == "JP" else gettext("VAT")
 
 
-def _registration_label(market: str) -> str:
-    return gettext("Invoice registration number") if market == "JP" else gettext("VAT number")
+def _registration(market: str, number: str) -> str:
+    label = gettext("Invoice registration number") if market == "JP" else gettext("VAT number")
+    colon = "：" if _language()[:2] in {"zh", "ja"} else ": "
+    return label + colon + (number or gettext("none"))
 
 
 def _legal_name(receipt: Receipt) -> str:
