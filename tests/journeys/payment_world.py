@@ -144,3 +144,4 @@ def with_a_till(settings: Any, patch: pytest.MonkeyPatch) -> Iterator[Till]:
             yield till
         finally:
             providers.provider.cache_clear()
+        assert queries.check_books() == []

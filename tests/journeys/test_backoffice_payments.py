@@ -451,7 +451,7 @@ def test_a_fee_is_recorded_with_what_allows_it_and_who_said_so(till: Till, staff
     assert (fee.market, fee.method, fee.basis_points) == ("JP", "card", 300)
     assert (fee.permission, fee.recorded_by, fee.recorded_at) == (JP["permission"], who.id, till.trade.now)
     told = [(f.what, f.who, f.after) for f in journal.facts_about(fee.id)]
-    after = {"market": "JP", "method": "card", "basis_points": 300}
+    after = {"market": "JP", "method": "card", "basis_points": 300, "permission": JP["permission"]}
     assert told == [("fee.set", f"staff:{who.id}", after)]
     for url in ("/staff/payments/methodfee/", reverse("admin:payments_methodfee_change", args=[fee.id])):
         page = text_of(staff.get(url))

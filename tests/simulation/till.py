@@ -200,6 +200,8 @@ class Till:
             for unit, minor in truth.refunded.items():
                 sums[unit] -= minor
         self._check_totals(sums)
+        for fault in queries.check_books():
+            self.shop.wrong("the books of payments are wrong", fault)
 
     def _check_totals(self, sums: Counter[str]) -> None:
         for unit, minor in sums.items():

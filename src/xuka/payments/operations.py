@@ -224,7 +224,7 @@ def advance(*, payment_id: UUID, now: datetime) -> bool:
     """
     with transaction.atomic():
         payment = Payment.objects.select_for_update().filter(id=payment_id).first()
-        if payment is None:
+        if payment is None or not providers.is_installed(payment.provider, live=payment.is_live):
             return False
         step = rules.next_payment_step(now, _facts(payment))
         if step.step in {Step.WAIT, Step.FINISH}:
@@ -247,7 +247,6 @@ def _facts(payment: Payment) -> rules.PaymentFacts:
 
 def _begin_look(payment: Payment, step: Step, now: datetime) -> Call:
     them = providers.provider(payment.provider)
-    assert them.is_live == payment.is_live, "a payment of one mode is never looked at with the keys of the other"
     payment.lease_until = payment.next_step_at = providers.lease_end(payment.provider, now)
     payment.save(update_fields=["lease_until", "next_step_at"])
     match step:
@@ -338,7 +337,10 @@ def _close_for_good(payment: Payment, now: datetime) -> None:
     is_new = payment.state != PaymentState.CLOSED
     _end(payment, PaymentState.CLOSED, now)
     if is_new:
-        journal.record(what="payment.closed", subject=payment.cause, who=_who(payment), why=payment.reason, now=now)
+        told = {"payment": str(payment.id)}
+        journal.record(
+            what="payment.closed", subject=payment.cause, who=_who(payment), why=payment.reason, after=told, now=now
+        )
 
 
 def _end(payment: Payment, state: PaymentState, now: datetime) -> None:
@@ -355,9 +357,10 @@ def _not_there(payment: Payment, now: datetime) -> None:
 
 
 def _refused(payment: Payment, reason: str, detail: str, now: datetime) -> None:
-    """An ask that was refused for good ends the payment; a look that was refused tells nothing."""
+    """An only ask that was refused for good ends the payment. After a silence a refusal tells nothing of the ask before
+    it, and one of a look tells nothing at all: then it is looked for."""
     payment.detail = detail or reason
-    if payment.reference:
+    if payment.reference or payment.asks > 1:
         _look_later(payment, now + rules.look_again_after(payment.looks), now)
         return
     payment.reason = reason
@@ -434,7 +437,8 @@ def forget_card(*, card_id: UUID, customer: UUID, now: datetime) -> None:
 
 
 def forget_card_there(*, card_id: UUID) -> None:
-    """Tell the provider to forget a card that was given up here. Again: changes nothing.
+    """Tell the provider to forget a card that was given up here; one that it does not know is forgotten. Again:
+    changes nothing.
 
     Raises:
         RuntimeError: it did not say that it did; to be tried again.
@@ -442,7 +446,8 @@ def forget_card_there(*, card_id: UUID) -> None:
     card = SavedCard.objects.get(id=card_id)
     assert card.forgotten_at is not None
     outcome = providers.provider(card.provider).forget_card(card=card.reference)
-    if not isinstance(outcome, Done):
+    is_gone = isinstance(outcome, Refused) and outcome.reason == contract.Reason.CARD_GONE
+    if not isinstance(outcome, Done) and not is_gone:
         raise RuntimeError(f"{card.provider} did not confirm that it forgot a card")
 
 
@@ -467,33 +472,20 @@ def set_fee(*, market: str, method: str, basis_points: int, permission: str, sta
     """
     if not 0 <= basis_points <= 1_000:
         raise ValueError("A fee lies between 0 and 10 %.")
-    id = ids.derived(SELLER, f"fee:{market}:{method}")
-    before = MethodFee.objects.filter(id=id).first()
-    if basis_points == 0:
-        MethodFee.objects.filter(id=id).delete()
-    elif market in rules.NO_FEES_IN:
+    if basis_points and market in rules.NO_FEES_IN:
         raise FeeNotAllowed("law")
-    elif not permission.strip():
+    if basis_points and not permission.strip():
         raise FeeNotAllowed("no_permission")
+    id = ids.derived(SELLER, f"fee:{market}:{method}")
+    there = MethodFee.objects.select_for_update().filter(id=id).first()
+    before = {"basis_points": there.basis_points, "permission": there.permission} if there else {"basis_points": 0}
+    after = {"basis_points": basis_points, "permission": permission.strip()} if basis_points else {"basis_points": 0}
+    if before == after:
+        return
+    if basis_points:
+        values = {"market": market, "method": method, "recorded_by": staff, "recorded_at": now, **after}
+        MethodFee.objects.update_or_create(id=id, defaults=values)
     else:
-        MethodFee.objects.update_or_create(
-            id=id,
-            defaults={
-                "market": market,
-                "method": method,
-                "basis_points": basis_points,
-                "permission": permission.strip(),
-                "recorded_by": staff,
-                "recorded_at": now,
-            },
-        )
-    if (before.basis_points if before else 0) != basis_points:
-        journal.record(
-            what="fee.set",
-            subject=id,
-            who=f"staff:{staff}",
-            why=permission,
-            before={"basis_points": before.basis_points if before else 0},
-            after={"market": market, "method": method, "basis_points": basis_points},
-            now=now,
-        )
+        MethodFee.objects.filter(id=id).delete()
+    told = {"market": market, "method": method, **after}
+    journal.record(what="fee.set", subject=id, who=f"staff:{staff}", why=permission, before=before, after=told, now=now)

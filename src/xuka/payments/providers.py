@@ -30,6 +30,11 @@ def installed() -> tuple[str, ...]:
     return tuple(settings.PROVIDERS)
 
 
+def is_installed(name: str, *, live: bool) -> bool:
+    """Whether this shop uses the provider in this mode now. What was begun in the other mode waits untouched."""
+    return name in installed() and provider(name).is_live == live
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """A question that is ready to be sent while its lease lives."""

@@ -132,20 +132,25 @@ def paid_with(cause: UUID) -> list[tuple[str, int]]:
 
 
 def due_payments(now: datetime, *, limit: int = 500) -> list[UUID]:
-    """Payments to look at."""
+    """Payments to look at, of the providers and modes that this shop uses now."""
     rows = Payment.objects.filter(next_step_at__lte=now).order_by("next_step_at", "id")
-    return list(rows.values_list("id", flat=True)[:limit])
+    return _of_this_mode(rows.values_list("id", "provider", "is_live"), limit)
 
 
 def due_refunds(now: datetime, *, limit: int = 500) -> list[UUID]:
-    """Refunds to ask for or to look at."""
+    """Refunds to ask for or to look at, of the providers and modes that this shop uses now."""
     rows = Refund.objects.filter(next_step_at__lte=now).order_by("next_step_at", "id")
-    return list(rows.values_list("id", flat=True)[:limit])
+    return _of_this_mode(rows.values_list("id", "payment__provider", "payment__is_live"), limit)
+
+
+def _of_this_mode(rows: Iterable[tuple[UUID, str, bool]], limit: int) -> list[UUID]:
+    return [id for id, provider, live in rows if providers.is_installed(provider, live=live)][:limit]
 
 
 def undigested_events(*, limit: int = 500) -> list[UUID]:
     """Events that are stored and not yet digested, whatever became of their jobs."""
-    rows = Event.objects.filter(state=Event.State.STORED).order_by("received_at", "id")
+    rows = Event.objects.filter(state=Event.State.STORED, provider__in=providers.installed())
+    rows = rows.order_by("received_at", "id")
     return list(rows.values_list("id", flat=True)[:limit])
 
 

@@ -91,7 +91,7 @@ def advance(*, refund_id: UUID, now: datetime) -> bool:
     """
     with transaction.atomic():
         refund = _locked(refund_id)
-        if refund is None:
+        if refund is None or not providers.is_installed(refund.payment.provider, live=refund.payment.is_live):
             return False
         step = rules.next_refund_step(now, _facts(refund, now))
         if step.step in {Step.WAIT, Step.FINISH}:
@@ -126,7 +126,6 @@ def _lease(refund: Refund, step: Step, now: datetime) -> Call:
     """Take the lease for one call. Must commit before the call is made."""
     payment = refund.payment
     them = providers.provider(payment.provider)
-    assert them.is_live == payment.is_live, "money of one mode is never refunded with the keys of the other"
     refund.lease_until = refund.next_step_at = providers.lease_end(payment.provider, now)
     key = _key(refund)
     match step:
@@ -247,7 +246,8 @@ def give_mismatch_back(*, payment_id: UUID, staff: UUID, why: str, now: datetime
     if there:
         return there
     assert payment.paid_minor is not None
-    journal.record(what="payment.decided", subject=payment.cause, who=f"staff:{staff}", why=why, now=now)
+    told = {"payment": str(payment.id)}
+    journal.record(what="payment.decided", subject=payment.cause, who=f"staff:{staff}", why=why, after=told, now=now)
     suspense = ledger.house("suspense", payment.paid_currency)
     return _begin(payment, payment.cause, suspense, "mismatch", payment.paid_minor, now)
 
@@ -260,7 +260,8 @@ def decide(*, refund_id: UUID, exit: str, staff: UUID, why: str, now: datetime, 
     ``paid_elsewhere``: it was paid back another way, under ``reference``.
 
     Raises:
-        CannotDecide: "no_reason", "no_reference", "not_waiting". Nothing was changed.
+        CannotDecide: "no_reason", "no_reference", "not_waiting", or "other_currency": what was captured by mistake in
+            another currency has no wallet. Nothing was changed.
     """
     assert exit in EXITS
     if not why.strip():
@@ -270,6 +271,8 @@ def decide(*, refund_id: UUID, exit: str, staff: UUID, why: str, now: datetime, 
     refund = _locked(refund_id)
     if refund is None or refund.state != RefundState.FAILED:
         raise CannotDecide("not_waiting")
+    if exit == "to_wallet" and refund.currency != refund.payment.currency:
+        raise CannotDecide("other_currency")
     who = f"staff:{staff}"
     if exit == "retry":
         refund.round += 1
@@ -278,7 +281,7 @@ def decide(*, refund_id: UUID, exit: str, staff: UUID, why: str, now: datetime, 
         _move(refund, "asked", refund.account_id, _in_flight(refund), now)
         journal.record(what="refund.asked", subject=refund.id, who=who, why=why, now=now)
     else:
-        _settle_by_hand(refund, exit, now)
+        _settle_by_hand(refund, exit, who, why, now)
         refund.detail = reference.strip()
     refund.save()
     told = {"refund": str(refund.id), "exit": exit, "reference": reference.strip()}
@@ -286,8 +289,11 @@ def decide(*, refund_id: UUID, exit: str, staff: UUID, why: str, now: datetime, 
     return refund
 
 
-def _settle_by_hand(refund: Refund, exit: str, now: datetime) -> None:
+def _settle_by_hand(refund: Refund, exit: str, who: str, why: str, now: datetime) -> None:
     customer, unit = refund.payment.customer_id, refund.currency
     to = ledger.wallet(customer=customer, currency=unit) if exit == "to_wallet" else ledger.house("paid_by_hand", unit)
     _move(refund, exit, refund.account_id, to, now)
+    if exit == "to_wallet":
+        told = {"amount_minor": refund.amount_minor, "currency": unit}
+        journal.record(what="wallet.credited", subject=customer, who=who, why=why, after=told, now=now)
     refund.state, refund.done_at, refund.next_step_at = RefundState.SETTLED, now, None

@@ -188,5 +188,7 @@ def fee(money: Money, basis_points: int) -> Money:
     return Money((money.minor * basis_points + 5_000) // 10_000, money.currency)
 
 
-# Where the law forbids a fee on the way of paying. Belgium: Code de droit économique VII.30/… after PSD2 art. 62 (4).
-NO_FEES_IN = frozenset({"BE"})
+# Where the law forbids a fee on a consumer's card or transfer: the European Economic Area, after PSD2 (Directive (EU)
+# 2015/2366) art. 62 (4).
+_EEA = "AT BE BG CY CZ DE DK EE ES FI FR GR HR HU IE IS IT LI LT LU LV MT NL NO PL PT RO SE SI SK"
+NO_FEES_IN = frozenset(_EEA.split())

@@ -248,6 +248,17 @@ def _pay_at_once(order: Order, who: str, now: datetime) -> None:
         order.next_step_at = order.pay_by
 
 
+def _reprice(order: Order, pays_with: str, now: datetime) -> None:
+    """The fee follows the way of paying, as long as nothing is paid."""
+    if pays_with != order.pays_with and ledger_queries.balance(order.hold_id) == 0:
+        quote = Quote.objects.select_related("plan_version__plan").get(id=order.quote_id)
+        order.fee_minor = _fee(quote, pays_with, now)
+        order.total_minor = quote.total_minor + order.fee_minor
+        total = Money(order.total_minor, order.currency)
+        order.tax_minor = tax_inside(total, quote.tax_basis_points).minor
+    order.pays_with = pays_with
+
+
 def _fee(quote: Quote, pays_with: str, now: datetime) -> int:
     if pays_with == "wallet":
         return 0
@@ -295,11 +306,12 @@ def pay(
     """
     with transaction.atomic():
         order = _waiting_for_money(order_id, customer, now)
+        _reprice(order, method, now)
         missing = Money(order.total_minor - ledger_queries.balance(order.hold_id), order.currency)
         if missing.minor <= 0:
             raise CannotPay("not_waiting")
-        order.pays_with, order.has_payments = method, True
-        order.save(update_fields=["pays_with", "has_payments"])
+        order.has_payments = True
+        order.save()
         market = order.line.market_id
     try:
         payment = payments.begin(
@@ -341,11 +353,11 @@ def pay_from_wallet(*, order_id: UUID, customer: UUID, now: datetime) -> Order:
         CannotPay: "not_waiting" or "wallet_too_low"; nothing was changed.
     """
     order = _waiting_for_money(order_id, customer, now)
+    _reprice(order, "wallet", now)
     missing = order.total_minor - ledger_queries.balance(order.hold_id)
     wallet = ledger_queries.wallet_balance(customer=customer, currency=order.currency)
     if wallet.minor < missing:
         raise CannotPay("wallet_too_low")
-    order.pays_with = "wallet"
     move_to(order, State.FUNDED, who=f"customer:{customer}", now=now)
     if missing > 0:
         steps.charge(order, missing, now)
