@@ -4,46 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
-import threading
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from collections.abc import Callable
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from django.conf import settings
-from django.core.cache import cache
-from django.db import close_old_connections, connections
-from playwright.sync_api import Browser, Page, Playwright, expect
-from procrastinate.contrib.django import app
-from procrastinate.contrib.django.models import ProcrastinateJob
-from werkzeug.serving import make_server
+from playwright.sync_api import Page, expect
 
-from sandbox.carrier.app import application as carrier_application
-from sandbox.carrier.world import World
-from sandbox.mail.app import application as mail_application
-from sandbox.mail.inbox import Inbox, Postbox
-from sandbox.transport import InProcess
-from tests.journeys.web_world import Shop, open_shop
-from xuka.activation import operations as activation
-from xuka.interfaces.jobs import tasks  # noqa: F401 - the worker's jobs
-from xuka.messaging import operations as messaging
-
-CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-PHONE, DESK = {"width": 390, "height": 844}, {"width": 1280, "height": 800}
-# Playwright's own loop runs in this thread; Django's check for it knows nothing of that.
-os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+from tests.browser.town import CHROMIUM, DESK, PHONE, Town, Watched, code_in_the_mail
 
 pytestmark = [
     pytest.mark.browser,
@@ -51,142 +17,14 @@ pytestmark = [
     pytest.mark.skipif(not os.path.exists(CHROMIUM), reason="Chromium is not installed"),
 ]
 
-
-def now() -> datetime:
-    return datetime.now(UTC)
-
-
-@pytest.fixture(scope="module")
-def chromium(playwright: Playwright) -> Iterator[Browser]:
-    browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-    yield browser
-    browser.close()
-
-
-@dataclass
-class Town:
-    """The shop, and the world around it: the carrier, the mailbox and the page that shows it."""
-
-    shop: Shop
-    world: World
-    inbox: Inbox
-    mailbox: str
-
-
-@pytest.fixture
-def town(monkeypatch: pytest.MonkeyPatch) -> Iterator[Town]:
-    world, inbox = World(now=now, seed=1, balance=5_000_00, limited=False), Inbox(now=now)
-    carrier = {
-        "connector": "xuka.connectors.carriers.airalo.connector.Airalo",
-        "base_url": "http://carrier.test",
-        "client_id": "sandbox",
-        "client_secret": "sandbox-secret",
-        "transport": InProcess(carrier_application(world)),
-    }
-    monkeypatch.setattr(settings, "CARRIERS", {"airalo": carrier})
-    page = make_server("127.0.0.1", 0, mail_application(inbox), threaded=True)
-    threading.Thread(target=page.serve_forever, daemon=True).start()
-    with Postbox(inbox) as postbox:
-        host, port = postbox.address
-        monkeypatch.setitem(settings.CHANNELS, "email", {**settings.CHANNELS["email"], "host": host, "port": port})
-        activation.carrier.cache_clear()
-        messaging.channel.cache_clear()
-        cache.clear()
-        shop = open_shop(now=now(), seed_card=world.seed_card)
-        yield Town(shop, world, inbox, f"http://127.0.0.1:{page.server_port}")
-    page.shutdown()
-    activation.carrier.cache_clear()
-    messaging.channel.cache_clear()
-
-
-@dataclass
-class Watched:
-    """A page that remembers what must not happen."""
-
-    page: Page
-    address: str
-    wrong: list[str] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.page.on("console", lambda m: self.wrong.append(m.text) if m.type in {"error", "warning"} else None)
-        self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
-        self.page.on("request", lambda r: None if r.url.startswith(self.address) else self.wrong.append(r.url))
-
-    def go(self, path: str) -> None:
-        self.page.goto(self.address + path)
-
-    def check(self) -> None:
-        """No console error, no foreign request, nothing serious for axe, nothing wider than the screen."""
-        found = Axe().run(self.page).response["violations"]
-        serious = [one for one in found if one["impact"] in {"serious", "critical"}]
-        assert not serious, [(one["id"], [node["html"] for node in one["nodes"]]) for one in serious]
-        width = self.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-        assert width <= 0, f"{self.page.url} is {width} px too wide"
-        small = self.page.evaluate(
-            """[...document.querySelectorAll("button, input:not([type=hidden]), select, .button, nav a, .list a")]
-               .filter(e => e.offsetParent && e.type != "checkbox" && e.getBoundingClientRect().height < 43.5)
-               .map(e => e.outerHTML)"""
-        )
-        assert not small, small
-        assert not self.wrong, self.wrong
-
-
-@pytest.fixture
-def open_page(chromium: Browser, live_server) -> Iterator[Callable[..., Watched]]:
-    contexts = []
-
-    def opened(*, language: str, size: dict[str, int], scheme: str = "light", javascript: bool = True) -> Watched:
-        context = chromium.new_context(
-            locale=language, viewport=size, color_scheme=scheme, reduced_motion="reduce", java_script_enabled=javascript
-        )
-        contexts.append(context)
-        return Watched(context.new_page(), live_server.url)
-
-    yield opened
-    for context in contexts:
-        context.close()
-
-
-@pytest.fixture
-def worker() -> Iterator[None]:
-    """Does every job once, in order, in a thread of its own."""
-    stop = threading.Event()
-
-    def work() -> None:
-        done = 0
-        while not stop.wait(0.2):
-            close_old_connections()
-            for job in ProcrastinateJob.objects.filter(id__gt=done).order_by("id"):
-                done = job.id
-                app.tasks[job.task_name](**job.args)
-        connections.close_all()
-
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    yield
-    stop.set()
-    thread.join(10)
-
-
-def code_in_the_mail(town: Town, email: str) -> str:
-    """The newest code that arrived for this address."""
-    until = time.monotonic() + 10
-    while time.monotonic() < until:
-        for mail in reversed(town.inbox.mails):
-            if email in mail.recipients and (found := re.search(r"\d{4}-\d{4}", mail.text)):
-                return found[0]
-        time.sleep(0.05)
-    raise AssertionError(f"no code came for {email}")
-
-
 WORDS = {
     "zh-CN": {
-        "send": "发送验证码", "go": "继续", "renew": "续费", "choose": "选这个套餐", "pay": "用钱包支付 €12.90 并续费",
+        "send": "发送验证码", "go": "继续", "renew": "续费", "choose": "选这个套餐", "pay": "提交订单并付款 €12.90",
         "done": "续费成功", "until": "有效期至", "back": "回到我的卡", "subject": "续费成功：",
     },
     "en-GB": {
         "send": "Send me a code", "go": "Continue", "renew": "Renew", "choose": "Choose this plan",
-        "pay": "Pay €12.90 from my wallet and renew", "done": "Your card is renewed", "until": "valid through",
+        "pay": "Order with obligation to pay €12.90", "done": "Your card is renewed", "until": "valid through",
         "back": "To my card", "subject": "Your card is renewed: ",
     },
 }  # fmt: skip
