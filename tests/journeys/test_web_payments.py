@@ -7,15 +7,21 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+import httpx
 import pytest
+from django.apps import apps
 from django.conf import settings
 from django.core.cache import cache
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management import CommandError, call_command
 from django.test import Client
 
+from sandbox.carrier.app import application
 from sandbox.payments.hooks import signed
+from sandbox.transport import InProcess
 from tests.journeys.payment_world import SECRET, Till
 from tests.journeys.web_world import uuid_of
-from xuka.kernel.money import Money
+from xuka.interfaces.web import demo
 from xuka.messaging.models import Attachment, Message
 from xuka.payments import operations as payments
 from xuka.payments import queries
@@ -540,4 +546,55 @@ def test_without_a_provider_only_the_wallet_is_offered(emma: Customer, settings:
     page = emma.check_page()
     assert ways(page) == {"wallet": "checked"}
     assert "Saved cards" not in text_of(emma.web.get("/account/settings/"))
-    emma.till.trade.credit("emma", Money(1, "EUR"))
+
+
+# -- the demo --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def demo_of(till: Till, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The demo's pages over the same stand-ins."""
+    settings.DEMO = True
+    monkeypatch.setattr(demo, "_payments", lambda: httpx.Client(base_url="http://127.0.0.1", transport=till.wire))
+    carrier = InProcess(application(till.trade.world))
+    monkeypatch.setattr(demo, "_carrier", lambda: httpx.Client(base_url="http://127.0.0.1", transport=carrier))
+
+
+@pytest.mark.urls("tests.journeys.web_demo_urls")
+def test_in_the_demo_the_payment_side_has_switches_of_its_own(emma: Customer, till: Till, demo_of: None) -> None:
+    emma.web.post("/demo/fault", {"side": "payments", "kind": "refund_fails", "next": "/"})
+    assert [(one.kind, one.endpoint, one.times) for one in till.world.faults.waiting] == [
+        ("refund_fails", "refund_create", 1)
+    ]
+    assert "next: the payment service cannot refund" in text_of(emma.web.get("/"))
+    emma.web.post("/demo/fault", {"side": "payments", "kind": "recycled"})
+    assert till.world.faults.waiting == []
+    assert till.trade.world.faults.waiting == []
+    assert emma.web.post("/demo/fault", {"side": "moon", "kind": "lost"}).status_code == 404
+    for switch in demo.PAYMENT_SWITCHES:
+        till.world.faults.set([switch.fault])
+
+
+@pytest.mark.urls("tests.journeys.web_demo_urls")
+def test_the_truth_shows_what_the_payment_service_really_took_and_gave_back(
+    emma: Customer, till: Till, demo_of: None
+) -> None:
+    till.trade.fail("recycled")
+    order_id, payment = emma.at_the_page()
+    till.world.pay(payment.reference)
+    emma.come_back(order_id)
+    page = emma.web.get(f"/demo/orders/{order_id}")
+    told = page.context
+    assert (told["charged"], told["refunded"], told["activated"]) == (1, 1, 0)
+    assert [row["amount"] for row in told["provider"]["captures"]] == [12_90]
+    assert [(row["amount"], row["status"]) for row in told["provider"]["refunds"]] == [(12_90, "succeeded")]
+    assert [one.leg for one in told["transfers"]] == ["captured", "asked:0", "confirmed:0"]
+    assert "The payment service's own record" in page.content.decode().replace("&#x27;", "'")
+
+
+def test_neither_the_demo_nor_its_command_starts_with_a_live_key(settings: Any) -> None:
+    settings.DEMO, settings.STRIPE_KEY = True, "sk_live_1"
+    with pytest.raises(ImproperlyConfigured):
+        apps.get_app_config("interfaces").ready()
+    with pytest.raises(CommandError, match="A live key is set"):
+        call_command("demo")

@@ -49,12 +49,6 @@ class Trail:
         """Whether something is still on its way back."""
         return self.to_come_minor > 0 or any(one.state == "under_way" for one in self.back)
 
-    def of(self, leg: str) -> Trail:
-        """The same, with only what went back for this."""
-        return Trail(
-            self.currency, self.wallet_minor, self.card_minor, tuple(one for one in self.back if one.leg == leg), 0
-        )
-
 
 _STATES = {"starting": "under_way", "pending": "under_way"}
 _KEEPS_NOTHING = {State.REFUNDING, State.REFUNDED, State.EXPIRED, State.CANCELLED}
@@ -116,7 +110,7 @@ def _sentence(to: str, state: str, money: Money) -> str:
                 "writes to you."
             )
         case "card", _:
-            says = gettext("%(amount)s was given back to you in another way, as we wrote to you.")
+            says = gettext("%(amount)s was given back to you in another way, as agreed with you.")
         case _:
             says = gettext("%(amount)s goes back to where it came from by itself; that takes a moment.")
     return says % {"amount": formats.money(money)}
