@@ -110,7 +110,8 @@ def _apns(row: Market | Network) -> list[dict[str, Any]]:
         ("zh-hans", "日本 7 天不限量 · 每天 3 GB 高速"),
         ("zh-CN", "日本 7 天不限量 · 每天 3 GB 高速"),
         ("en", "Japan 7 days, unlimited: 3 GB a day at full speed"),
-        ("fr", "Japan 7 days, unlimited: 3 GB a day at full speed"),
+        ("fr", "Japon 7 jours, illimité : 3 GB par jour à pleine vitesse"),
+        ("de", "Japan 7 days, unlimited: 3 GB a day at full speed"),
     ],
 )
 def test_a_plan_is_called_by_its_name_in_the_reader_s_language(language: str, name: str) -> None:

@@ -22,6 +22,11 @@ MONTH = pgettext("calendar", "May")
 """
 
 
+@pytest.fixture(autouse=True)
+def _only_chinese(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(translations, "LANGUAGES", ("zh_Hans",))
+
+
 @pytest.fixture
 def package(tmp_path: Path) -> Path:
     (tmp_path / "package").mkdir()

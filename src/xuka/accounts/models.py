@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
 from django.core.exceptions import ValidationError
@@ -48,9 +49,7 @@ class User(AbstractBaseUser, PermissionsMixin):
     id = models.UUIDField(primary_key=True, default=ids.new, editable=False)
     email = models.EmailField(_("e-mail address"), max_length=254)
     name = models.CharField(_("name"), max_length=120, blank=True)
-    language = models.CharField(
-        _("language"), max_length=10, default="en", choices=[("zh-hans", "简体中文"), ("en", "English")]
-    )
+    language = models.CharField(_("language"), max_length=10, default="en", choices=settings.LANGUAGES)
     time_zone = models.CharField(
         _("time zone"),
         max_length=60,

@@ -33,7 +33,7 @@ def register_user(
     """Store a new account.
 
     Args:
-        language: "zh-hans" or "en".
+        language: one of ``rules.LANGUAGES``.
         now: aware UTC.
         id: makes the call repeatable: the same id and address again changes nothing and returns the account.
         time_zone: an IANA name, or "" for none.
@@ -83,7 +83,7 @@ def set_name(*, customer: UUID, name: str, now: datetime) -> None:
 
 
 def set_language(*, customer: UUID, language: str, now: datetime) -> None:
-    """Store the language the customer reads, "zh-hans" or "en". The same language again changes nothing.
+    """Store the language the customer reads, one of ``rules.LANGUAGES``. The same language again changes nothing.
 
     Raises:
         InvalidLanguage: Xuka does not speak it.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from zoneinfo import available_timezones
 
-LANGUAGES = ("zh-hans", "en")
+LANGUAGES = ("zh-hans", "ja", "en", "fr", "nl")
 
 
 class InvalidTimeZone(ValueError):
@@ -28,7 +28,7 @@ def time_zone_of(text: str) -> str:
 
 
 def language_of(text: str) -> str:
-    """The language's tag as it is stored, lower case ("zh-hans", "en").
+    """The language's tag as it is stored, lower case ("zh-hans", "ja").
 
     Raises:
         InvalidLanguage: Xuka does not speak it.

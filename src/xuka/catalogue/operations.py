@@ -351,7 +351,7 @@ class _Writer:
         values = {
             "market_id": entry.market,
             "network_id": entry.network,
-            "names": entry.names.model_dump(by_alias=True),
+            "names": entry.names.model_dump(by_alias=True, exclude_none=True),
             "seller": entry.seller,
             "on_sale": entry.on_sale,
         }

@@ -437,10 +437,13 @@ class Price(_Part):
 
 
 class Names(_Part):
-    """What a plan is called, by language."""
+    """What a plan is called, by language; English stands in for those that are left out."""
 
     en: Name
     zh_hans: Name = Field(alias="zh-hans")
+    ja: Name | None = None
+    fr: Name | None = None
+    nl: Name | None = None
 
 
 class PlanEntry(_Part):

@@ -185,7 +185,13 @@ CSRF_FAILURE_VIEW = "xuka.interfaces.web.errors.csrf"
 USERSESSIONS_TRACK_ACTIVITY = False
 
 LANGUAGE_CODE = "en"
-LANGUAGES = [("zh-hans", "简体中文"), ("en", "English")]
+LANGUAGES = [
+    ("zh-hans", "简体中文"),
+    ("ja", "日本語"),
+    ("en", "English"),
+    ("fr", "Français"),
+    ("nl", "Nederlands"),
+]
 LOCALE_PATHS = [PACKAGE / "locale"]
 LANGUAGE_COOKIE_HTTPONLY = True
 LANGUAGE_COOKIE_SAMESITE = "Lax"

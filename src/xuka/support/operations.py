@@ -45,7 +45,7 @@ def open_ticket(
         order_id: one of that customer's own orders, or None.
         email: where the answer should go.
         text: at most 4000 characters.
-        language: the language it is written from, "zh-hans" or "en".
+        language: the language it is written from, such as "zh-hans".
         seller: the address it is mailed to.
         now: aware UTC.
 

@@ -38,7 +38,7 @@ class Guest:
 GUESTS = (
     Guest("xiaoyu", "zh-hans", "Europe/Brussels", Money(10_000, "EUR"), "8932020000000000127", "be-week-3gb-day",
           timedelta(days=5)),
-    Guest("sato", "en", "Asia/Tokyo", Money(15_000, "JPY"), "8981100000000000234", "jp-month-50gb", timedelta(days=21)),
+    Guest("sato", "ja", "Asia/Tokyo", Money(15_000, "JPY"), "8981100000000000234", "jp-month-50gb", timedelta(days=21)),
     Guest("emma", "en", "Europe/Brussels", Money(0, "EUR"), "8932020000000000341", "be-week-3gb-day",
           timedelta(days=8)),
 )  # fmt: skip

@@ -24,7 +24,7 @@ from django.utils.translation.template import templatize
 
 PACKAGE = Path(__file__).resolve().parents[2]
 LOCALE = PACKAGE / "locale"
-LANGUAGES = ("zh_Hans",)
+LANGUAGES = ("zh_Hans", "ja", "fr", "nl")
 
 # Which arguments hold the texts: (singular, plural), with "c" for the context.
 _SPECIFICATION: dict[str, Any] = {

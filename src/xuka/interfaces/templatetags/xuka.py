@@ -10,7 +10,7 @@ from django.forms import BoundField
 from django.template.loader import render_to_string
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
-from django.utils.translation import get_language
+from django.utils.translation import get_language, to_locale
 
 from xuka.catalogue import queries as catalogue
 from xuka.interfaces.web import demo, formats, texts
@@ -42,6 +42,7 @@ ICONS = {
     "plus": "M12 5v14 M5 12h14",
     "wallet": "M4 7.5h14a2 2 0 0 1 2 2v8a2 2 0 0 1-2 2H6a2 2 0 0 1-2-2z M4 7.5l11-3.5v3.5 M16 13.5v.1",
     "bank_card": "M3.5 6h17v12.5h-17z M3.5 10.5h17 M6.5 15h4",
+    "globe": "M12 21a9 9 0 1 0 0-18 9 9 0 0 0 0 18z M3.4 9.5h17 M3.4 14.5h17 M12 3c-5 5-5 13 0 18 M12 3c5 5 5 13 0 18",
     "dots": "M6 12v.1 M12 12v.1 M18 12v.1",
 }
 
@@ -118,6 +119,18 @@ def field(bound: BoundField) -> SafeString:
     """One field of any form, in our words: label, control, hint and errors tied together for screen readers."""
     texts.put_in_our_words(bound)
     return mark_safe(render_to_string("components/field.html", {"field": bound}))  # noqa: S308 - our own template escapes
+
+
+@register.simple_tag
+def languages() -> list[tuple[str, str]]:
+    """(code, name as its speakers write it) of every language of the pages."""
+    return list(settings.LANGUAGES)
+
+
+@register.filter
+def bcp47(code: str) -> str:
+    """A language's code as HTML wants it: "zh-hans" -> "zh-Hans"."""
+    return to_locale(code).replace("_", "-")
 
 
 @register.simple_tag

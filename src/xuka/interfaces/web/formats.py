@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from babel import Locale
 from babel.dates import format_date, get_timezone_location
 from babel.lists import format_list
-from babel.numbers import format_currency, format_decimal
+from babel.numbers import format_currency, format_decimal, format_percent
 from django.utils.translation import get_language, gettext
 
 from xuka.kernel.money import Money
@@ -23,7 +23,7 @@ def locale() -> Locale:
 
 @lru_cache
 def _babel(language: str) -> Locale:
-    written = {"zh-hans": "zh_Hans", "en": "en_GB"}
+    written = {"zh-hans": "zh_Hans", "en": "en_GB", "fr": "fr_BE", "nl": "nl_BE", "ja": "ja_JP"}
     return Locale.parse(written.get(language, language.replace("-", "_")))
 
 
@@ -34,7 +34,7 @@ def money(amount: Money) -> str:
 
 def percent(basis_points: int) -> str:
     """2100 -> "21%"."""
-    return format_decimal(basis_points / 100, locale=locale()) + "%"
+    return format_percent(basis_points / 10_000, locale=locale(), decimal_quantization=False)
 
 
 def zone_info(zone: str) -> ZoneInfo:
@@ -76,7 +76,7 @@ def valid_through(ends_at: datetime, zone: str) -> str:
 
 
 def _joined(wall: datetime) -> str:
-    between = " " if locale().language == "zh" else ", "
+    between = " " if locale().language in {"zh", "ja"} else ", "
     return f"{format_date(wall, 'long', locale=locale())}{between}{wall:%H:%M}"
 
 

@@ -244,7 +244,7 @@ def _tax(market: str) -> str:
 
 def _registration(market: str, number: str) -> str:
     label = gettext("Invoice registration number") if market == "JP" else gettext("VAT number")
-    colon = "：" if _language()[:2] in {"zh", "ja"} else ": "
+    colon = {"zh": "：", "ja": "：", "fr": "\N{NO-BREAK SPACE}: "}.get(_language()[:2], ": ")
     return label + colon + (number or gettext("none"))
 
 
