@@ -10,10 +10,10 @@ from uuid import UUID, uuid4
 
 import pytest
 from django.test import Client
+
 from sandbox.payments.app import application
 from sandbox.payments.hooks import signed
 from sandbox.payments.world import World
-
 from sandbox.transport import InProcess
 from tests.journeys import renewal_world
 from tests.journeys.renewal_world import Trade
