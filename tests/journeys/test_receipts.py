@@ -104,7 +104,7 @@ def only_mail(inbox: Inbox) -> Mail:
 def test_without_any_receipt_the_page_says_when_one_comes(shop: Shop) -> None:
     page = text_of(signed_in(shop, "emma").get("/receipts/"))
     assert "No receipts yet" in page
-    assert "As soon as a card is renewed" in page
+    assert "As soon as an order is paid" in page
 
 
 def test_receipts_and_credit_notes_are_listed_the_newest_first(shop: Shop) -> None:

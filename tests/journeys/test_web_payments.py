@@ -149,8 +149,8 @@ def test_directly_above_the_button_stands_all_that_the_law_demands(till: Till) -
     told = text_of(page).split("Your order at a glance")[1]
     parts = [
         "1 × ", "JP¥1,980", "Total JP¥1,980 Tax 10% inside: JP¥180",
-        "Payment From your wallet, at once when you order.",
-        "Payment By card, at once", "Service begins On your card within 10 minutes after you pay",
+        "When and how you pay From your wallet, at once when you order.",
+        "When and how you pay By card, at once", "Service begins On your card within 10 minutes after you pay",
         "Renewal Bought once. It does not renew by itself", "Cancelling On the order's page, until we ask the carrier",
         "goes back to your card by itself", "Offer ends This price holds until 18:15 (Tokyo time).",
         "Sold by Xuka Demo", "Order with obligation to pay",
