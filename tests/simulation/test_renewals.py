@@ -16,11 +16,14 @@ import pytest
 
 from tests.simulation.shop import Shop
 from xuka.activation import operations as activation
+from xuka.connectors.payments.stripe.connector import Stripe
 from xuka.kernel import ids
 from xuka.kernel.outcome import Refused, Unknown
 from xuka.ledger import rules as ledger_rules
+from xuka.payments import events, refunds
+from xuka.payments.rules import words_of
 from xuka.renewals import queries as renewals_queries
-from xuka.renewals import rules, steps
+from xuka.renewals import rules
 from xuka.renewals.rules import Next, Situation, Step
 
 RENEWALS = 50
@@ -133,12 +136,18 @@ def _sweeper_skips_expired(patch: pytest.MonkeyPatch) -> None:
 
 
 def _refund_retried_under_a_new_key(patch: pytest.MonkeyPatch) -> None:
-    leg = steps.Leg
+    patch.setattr(refunds, "_key", lambda refund: words_of(ids.new()))
 
-    def fresh(cause: Any, name: str, *rest: Any) -> ledger_rules.Leg:
-        return leg(cause, f"refund:{ids.new()}" if name == "refund" else name, *rest)
 
-    patch.setattr(steps, "Leg", fresh)
+def _silence_of_the_provider_taken_for_a_decline(patch: pytest.MonkeyPatch) -> None:
+    start = Stripe.start
+
+    def sure(stripe: Stripe, ask: Any) -> Any:
+        outcome = start(stripe, ask)
+        return Refused("declined") if isinstance(outcome, Unknown) else outcome
+
+    patch.setattr(Stripe, "start", sure)
+    patch.setattr(events, "digest", lambda **_: None)
 
 
 @pytest.mark.parametrize(
@@ -151,7 +160,8 @@ def _refund_retried_under_a_new_key(patch: pytest.MonkeyPatch) -> None:
         (_amount_not_checked, "paid too little"),
         (_intention_written_after_the_call, "asked with nothing written down"),
         (_sweeper_skips_expired, "money is still held"),
-        (_refund_retried_under_a_new_key, "refunded under a second key"),
+        (_refund_retried_under_a_new_key, "given back is not what is booked"),
+        (_silence_of_the_provider_taken_for_a_decline, "captured is not what is booked"),
     ],
 )
 def test_a_planted_mistake_is_found_for_its_own_reason(

@@ -161,9 +161,12 @@ class Till:
         staff, random = self.shop.staff, self.shop.random
         for refund in Refund.objects.filter(state="failed").order_by("asked_at", "id"):
             exit = random.choice(refunds.EXITS)
-            refunds.decide(
-                refund_id=refund.id, exit=exit, staff=staff, why="asked the customer", reference="7", now=self.shop.now
-            )
+            try:
+                refunds.decide(
+                    refund_id=refund.id, exit=exit, staff=staff, why="asked them", reference="7", now=self.shop.now
+                )
+            except payments.CannotDecide as error:
+                self.shop.note(error.code)
         for payment in Payment.objects.filter(state="mismatched").order_by("asked_at", "id"):
             refunds.give_mismatch_back(payment_id=payment.id, staff=staff, why="not asked", now=self.shop.now)
 
