@@ -5,11 +5,14 @@ from __future__ import annotations
 import multiprocessing
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from typing import Any
 
 CLIENTS = 2
+# On which a provider delivers at a time.
+CONNECTIONS = 4
 
 
 def renew(wishes: Sequence[Any]) -> None:
@@ -44,10 +47,15 @@ def post(legs: Sequence[Any]) -> None:
 
 
 def tell_or_renew(port: int, events: Sequence[bytes], wishes: Sequence[Any]) -> None:
-    """Deliver signed webhooks one after the other on one connection, each answered 200; or renew meanwhile."""
+    """Deliver signed webhooks on a few connections, as a provider does, each answered 200; or renew meanwhile."""
+    renew(wishes)
+    with ThreadPoolExecutor(CONNECTIONS) as threads:
+        list(threads.map(_tell, [port] * CONNECTIONS, [events[at::CONNECTIONS] for at in range(CONNECTIONS)]))
+
+
+def _tell(port: int, events: Sequence[bytes]) -> None:
     from benchmarks import web
 
-    renew(wishes)
     with web.connection(port) as to:
         for event in events:
             to.tell(event)

@@ -6,6 +6,7 @@ from datetime import datetime
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Q, QuerySet
 
 from xuka.journal import operations as journal
 from xuka.kernel import ids
@@ -45,7 +46,7 @@ def _store(provider: str, told: contract.Event, body: bytes, now: datetime) -> s
     """Insert first: who comes second waits here, and finds the first. Returns the state of the one that is stored."""
     state = Event.State.IGNORED
     if told.matters:
-        state = Event.State.STORED if _payment_of(provider, told.key, told.charge) else Event.State.UNKNOWN
+        state = Event.State.STORED if _is_ours(provider, told.key, told.charge) else Event.State.UNKNOWN
     id = ids.derived(_SPACE, f"{provider}:{told.id}")
     row = Event(
         id=id,
@@ -67,10 +68,14 @@ def _store(provider: str, told: contract.Event, body: bytes, now: datetime) -> s
     return state
 
 
-def _payment_of(provider: str, key: str, charge: str) -> Payment | None:
-    id = rules.key_in(key)
-    by_key = Payment.objects.filter(id=id, provider=provider).first() if id else None
-    return by_key or (Payment.objects.filter(provider=provider, charge=charge).first() if charge else None)
+def _named(provider: str, key: str, charge: str) -> QuerySet[Payment]:
+    """The payment that an event names, by our key or by the provider's charge; at most one."""
+    by_charge = Q(charge=charge) if charge else Q(pk__in=())
+    return Payment.objects.filter(Q(id=rules.key_in(key)) | by_charge, provider=provider)
+
+
+def _is_ours(provider: str, key: str, charge: str) -> bool:
+    return _named(provider, key, charge).exists()
 
 
 def digest(*, event_id: UUID, now: datetime) -> None:
@@ -81,8 +86,7 @@ def digest(*, event_id: UUID, now: datetime) -> None:
     event = Event.objects.filter(id=event_id, state=Event.State.STORED).first()
     if event is None:
         return
-    payment = _payment_of(event.provider, event.key, event.charge)
-    assert payment is not None, "a payment of ours was found when it was stored"
+    payment = _named(event.provider, event.key, event.charge).get()
     due = _make_due(payment, now)
     operations.advance(payment_id=payment.id, now=now)
     for refund_id in due:
