@@ -6,10 +6,13 @@ and is never touched here. The provider is a stand-in; its webhooks arrive when 
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
+from django.db import connection
 
 from tests.journeys.payment_world import KEY, Till
 from tests.journeys.renewal_world import BEGIN, Killed
@@ -99,6 +102,40 @@ def test_the_button_pressed_twice_opens_one_page(till: Till) -> None:
     assert first.id == second.id == other_tab.id
     assert first.url == second.url == other_tab.url
     assert sum(path.endswith("/checkout/sessions") for _, path in till.calls) == 1
+
+
+def test_two_tabs_that_press_at_the_same_moment_open_one_page(till: Till) -> None:
+    order = till.buy()
+    together = threading.Barrier(2)
+
+    def press(_: int) -> UUID:
+        try:
+            together.wait(timeout=10)
+            return till.pay(order).id
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(2) as tabs:
+        first, second = tabs.map(press, range(2))
+    assert first == second
+    assert sum(call == ("POST", "/v1/checkout/sessions") for call in till.calls) == 1
+    (payment,) = payments_queries.payments_about(order.id)
+    till.world.pay(payment.reference)
+    till.deliver()
+    assert is_sold_once(till, order)
+
+
+def test_what_was_begun_with_the_other_keys_waits_untouched(till: Till) -> None:
+    order, payment = till.checkout()
+    Payment.objects.update(is_live=True, next_step_at=till.trade.now)  # begun before somebody put in the test keys
+    before = len(till.calls)
+    assert payments_queries.due_payments(till.trade.now) == []
+    assert not payments.advance(payment_id=payment.id, now=till.trade.now)
+    till.trade.sleep(hours=1)
+    till.trade.work()
+    assert len(till.calls) == before
+    assert till.payment(payment).state == "open"
+    assert till.trade.order(order).state == "expired"
 
 
 # -- webhooks ----------------------------------------------------------------------------------------------------------
