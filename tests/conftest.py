@@ -7,6 +7,7 @@ pytest-xdist's workers share it, each with a database of its own. ``PGBIN`` choo
 from __future__ import annotations
 
 import atexit
+import logging
 import os
 import shutil
 import tempfile
@@ -84,6 +85,7 @@ def _nothing_left_behind(request: pytest.FixtureRequest, django_db_blocker: Djan
 
     yield
     translation.deactivate()
+    logging.getLogger("xuka").setLevel(logging.NOTSET)  # the simulation keeps it quiet
     if not _commits(request.node, request.fixturenames):
         return
     from django.db import connection
