@@ -136,6 +136,7 @@ def test_loading_unchanged_files_again_changes_nothing() -> None:
         ('amount: "12.90"', 'amount: "13.90"'),
         ('amount: "7.00"', 'amount: "7.10"'),
         ("belsim-7days-unlimited-topup", "belsim-7days-unlimited-v2-topup"),
+        ("belsim-7days-unlimited-topup", "belsim-7days-unlimited-topup\n    first_package: belsim-7days-unlimited"),
         ("length: 7, unit: rolling_day", "length: 8, unit: rolling_day"),
         ("mode: add, max_ahead_days: 365", "mode: add, max_ahead_days: 364"),
     ],

@@ -95,6 +95,12 @@ class PlanVersion(models.Model):
     currency = models.CharField(max_length=3)
     carrier = models.CharField(max_length=40)
     package = models.CharField(max_length=120, help_text="The carrier's own name of what it delivers.")
+    first_package = models.CharField(
+        max_length=120,
+        blank=True,
+        default="",
+        help_text="The carrier's own name of a new eSIM with this plan; empty where only renewals are sold.",
+    )
     cost_minor = models.BigIntegerField(help_text="What the carrier charges the seller, in minor units.")
     cost_currency = models.CharField(max_length=3)
     made_at = models.DateTimeField()

@@ -75,7 +75,7 @@ class Loaded:
 def load(path: Path, *, who: str, now: datetime, progress: Callable[[int, int], None] | None = None) -> Loaded:
     """Take a catalogue file, or every ``*.yaml`` of a folder, into the catalogue: all of it or nothing.
 
-    A plan whose terms (policy, price, carrier, package, cost) differ from those sold now gets its next version. What
+    A plan whose terms (policy, price, carrier, packages, cost) differ from those sold now gets its next version. What
     the files do not name stays as it is. Loading unchanged files again changes nothing.
 
     Args:
@@ -366,6 +366,7 @@ class _Writer:
             "currency": entry.price.currency,
             "carrier": entry.carrier,
             "package": entry.package,
+            "first_package": entry.first_package,
             "cost_minor": entry.cost.money.minor,
             "cost_currency": entry.cost.currency,
         }

@@ -447,7 +447,10 @@ class Names(_Part):
 
 
 class PlanEntry(_Part):
-    """A plan with the terms it is sold under now, as a catalogue file tells it."""
+    """A plan with the terms it is sold under now, as a catalogue file tells it.
+
+    ``package`` renews a card, ``first_package`` is a new eSIM; "" where only renewals are sold.
+    """
 
     slug: Slug
     market: Country
@@ -458,6 +461,7 @@ class PlanEntry(_Part):
     price: Price
     carrier: Annotated[str, Field(min_length=1, max_length=40)]
     package: Annotated[str, Field(min_length=1, max_length=120)]
+    first_package: Annotated[str, Field(max_length=120)] = ""
     cost: Price
     policy: Policy
 
