@@ -81,11 +81,13 @@ def _of(payment: Payment, state: str) -> Paying:
     return Paying(state, payment.id, payment.reason == "declined", bool(payment.saved_card))
 
 
-def story(progress: Progress, money: Trail, paying: Paying, *, zone: str, now: datetime) -> Story:
-    """How an order is told, from ``renewals.queries.progress``, ``trail.of`` and ``paying``."""
+def story(
+    progress: Progress, money: Trail, paying: Paying, *, zone: str, now: datetime, until: datetime | None = None
+) -> Story:
+    """How an order is told, from ``renewals.queries.progress``, ``trail.of``, ``paying`` and the end of its time."""
     match progress.order.state:
         case "active":
-            return _active(money)
+            return _active(money, zone, until)
         case "refunding" | "refunded":
             return _refunded(progress, money)
         case "expired" | "cancelled":
@@ -126,13 +128,8 @@ def _returned(money: Trail) -> tuple[str, ...]:
 # -- the ends ------------------------------------------------------------------------------------------------------
 
 
-def _active(money: Trail) -> Story:
-    steps = (
-        _ordered(),
-        _paid(money),
-        Step(gettext("Renewed at the carrier"), "done"),
-        Step(gettext("Active"), "done"),
-    )
+def _active(money: Trail, zone: str, until: datetime | None) -> Story:
+    steps = (_paid(money), Step(gettext("Activating"), "done"), _renewed(zone, until))
     says = (
         gettext(
             "Done: your card is renewed. You need not do anything on the phone; a confirmation is in your mailbox."
@@ -140,6 +137,13 @@ def _active(money: Trail) -> Story:
         *_returned(money),
     )
     return Story(gettext("Your card is renewed"), steps, says, is_over=True, poll=_while_moving(money))
+
+
+def _renewed(zone: str, until: datetime | None) -> Step:
+    if until is None:
+        return Step(gettext("Renewed"), "done")
+    told = {"time": formats.valid_through(until, zone)}
+    return Step(gettext("Renewed until %(time)s") % told, "done", formats.place(zone))
 
 
 def _refunded(progress: Progress, money: Trail) -> Story:
@@ -181,7 +185,7 @@ def _unpaid(progress: Progress, money: Trail, paying: Paying, zone: str, now: da
     order = progress.order
     told = {"time": formats.clock_time(order.pay_by, zone), "place": formats.place(zone)}
     ends = gettext("If nothing arrives by %(time)s (%(place)s), the order ends and nothing is charged.") % told
-    steps = (_ordered(), _waits(progress, paying), Step(gettext("Renewed at the carrier")), Step(gettext("Active")))
+    steps = (_ordered(), _waits(progress, paying), Step(gettext("Activating")), Step(gettext("Renewed")))
     plain = Story("", steps, mood="warn", poll=_poll(progress, now), can_cancel=True)
     match paying.state:
         case "processing":
@@ -258,10 +262,9 @@ def _starting(plain: Story, paying: Paying, ends: str) -> Story:
 
 def _with_a_person(progress: Progress, money: Trail, zone: str, now: datetime) -> Story:
     steps = (
-        _ordered(),
         _paid(money),
         Step(gettext("We are checking with the carrier"), "held"),
-        Step(gettext("Active, or your money back")),
+        Step(gettext("Renewed, or your money back")),
     )
     says = [
         gettext(
@@ -287,10 +290,9 @@ def _under_way(progress: Progress, money: Trail, zone: str, now: datetime) -> St
     order = progress.order
     waiting = _waiting(progress, zone)
     steps = (
-        _ordered(),
         _paid(money),
-        Step(gettext("The carrier puts the plan on your card"), "held" if waiting else "now", waiting),
-        Step(gettext("Active")),
+        Step(gettext("Activating"), "held" if waiting else "now", waiting or _at_the_carrier()),
+        Step(gettext("Renewed")),
     )
     can_cancel = order.state == "funded" and progress.is_late
     poll = _poll(progress, now)
@@ -313,6 +315,10 @@ def _under_way(progress: Progress, money: Trail, zone: str, now: datetime) -> St
             gettext("You may close this page; the confirmation comes by e-mail."),
         )
     return Story(gettext("Your card is being renewed"), steps, (*says, *_returned(money)), "", poll)
+
+
+def _at_the_carrier() -> str:
+    return gettext("The carrier puts the plan on your card")
 
 
 def _waiting(progress: Progress, zone: str) -> str:

@@ -24,7 +24,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from xuka.accounts import operations as accounts
 from xuka.catalogue.models import PlanVersion
 from xuka.interfaces import clock
-from xuka.interfaces.web import errors, forms, payments, stories, texts, trail, ways, who
+from xuka.interfaces.web import choosing, errors, forms, payments, stories, texts, trail, ways, who
 from xuka.kernel import ids
 from xuka.kernel.money import Money
 from xuka.ledger import queries as ledger
@@ -259,6 +259,9 @@ def _quote_page(request: HttpRequest, quote: Quote, problem: str = "", status: i
         "line": quote.line,
         "plan": quote.plan_version,
         "price_lines": texts.price_lines(quote.lines, quote.plan_version),
+        "change": choosing.change(
+            starts_at=quote.starts_at, ends_at=quote.ends_at, starts_on_activation=quote.starts_on_activation, now=now
+        ),
         "kept": texts.kept(quote.kept, quote.line.zone),
         "lost": texts.lost(quote.lost),
         "ways": offered,
@@ -367,16 +370,18 @@ def order_progress(request: HttpRequest, order_id: UUID) -> HttpResponse:
 
 def _progress(order: Order, now: datetime) -> dict[str, Any]:
     waits = order.state == renewals_rules.State.AWAITING_FUNDS
+    timeline = lines_queries.timeline(order.line, now)
+    shown = _shown(order.line, timeline, now)
     story = stories.story(
         renewals_queries.progress(order, now),
         trail.of(order),
         paying := stories.paying(order.id) if waits and order.has_payments else stories.Paying(),
         zone=order.line.zone,
         now=now,
+        until=_brought_until(order, timeline),
     )
     offered = payments.ways_to_pay(order, now) if story.pays in {"go_on", "choose"} else None
     papers = receipts.receipts_about(order.id) if order.funded_at else []
-    active = order.state == renewals_rules.State.ACTIVE
     return {
         "order": order,
         "line": order.line,
@@ -387,8 +392,15 @@ def _progress(order: Order, now: datetime) -> dict[str, Any]:
         "payment_id": ids.new(),
         "receipts": papers,
         "mark": story.mark(offered.mark if offered else "", str(len(papers))),
-        "valid_until": lines_queries.timeline(order.line, now).valid_until if active else None,
+        "left": shown.left,
+        "valid_until": shown.valid_until,
     }
+
+
+def _brought_until(order: Order, timeline: Timeline) -> datetime | None:
+    """The end of the time that this order brought; None while it has brought none."""
+    ends = [entry.span.ends_at for entry in timeline.entries if entry.period.order_id == order.id]
+    return max(ends, default=None)
 
 
 @login_required
