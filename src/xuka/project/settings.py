@@ -48,6 +48,10 @@ SITE_URL = os.environ.get("XUKA_SITE_URL", "http://127.0.0.1:8000")
 
 # The seller whose shop this is.
 SELLER_NAME = os.environ.get("XUKA_SELLER_NAME", "Xuka Demo")
+# At the top of every page; a shop without a name of its own shows ours.
+SHOP_NAME = os.environ.get("XUKA_SELLER_NAME", "Xuka 续卡")
+SELLER_LOGO = os.environ.get("XUKA_SELLER_LOGO", "")
+SELLER_COLOUR = os.environ.get("XUKA_SELLER_COLOUR", "")
 SELLER_MAIL = os.environ.get("XUKA_SELLER_MAIL", "seller@xuka.example")
 # What receipts say of the seller. The demo's numbers are well-formed and nobody's; a real shop sets its own, or none.
 _SHOWN = DEMO or TESTING
@@ -66,6 +70,7 @@ INSTALLED_APPS = [
     "django.contrib.postgres",
     "allauth",
     "allauth.account",
+    "allauth.mfa",
     "allauth.usersessions",
     "django_htmx",
     "procrastinate.contrib.django",
@@ -181,6 +186,15 @@ ACCOUNT_LOGIN_BY_CODE_TIMEOUT = ACCOUNT_PASSWORD_RESET_BY_CODE_TIMEOUT = 600
 ALLAUTH_USER_CODE_FORMAT = {"numeric": True, "length": 8, "dashed": True}
 ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = True
 ALLAUTH_TRUSTED_PROXY_COUNT = int(_flag("XUKA_BEHIND_PROXY"))
+# Passkeys are another way to sign in; the device itself makes sure who holds it.
+MFA_ADAPTER = "xuka.interfaces.web.passkeys.PasskeyAdapter"
+MFA_SUPPORTED_TYPES = ["webauthn"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_WEBAUTHN_USER_VERIFICATION = "required"
+MFA_FORMS = {
+    "add_webauthn": "xuka.interfaces.web.passkeys.AddForm",
+    "edit_webauthn": "xuka.interfaces.web.passkeys.NameForm",
+}
 CSRF_FAILURE_VIEW = "xuka.interfaces.web.errors.csrf"
 USERSESSIONS_TRACK_ACTIVITY = False
 

@@ -13,7 +13,7 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import get_language, to_locale
 
 from xuka.catalogue import queries as catalogue
-from xuka.interfaces.web import demo, formats, texts
+from xuka.interfaces.web import demo, formats, look, texts
 from xuka.kernel.money import Money
 
 register = template.Library()
@@ -39,6 +39,7 @@ ICONS = {
     "clock": "M12 21a9 9 0 1 0 0-18 9 9 0 0 0 0 18z M12 7v5l3.5 2",
     "shield": "M12 3l7 2.5V11c0 4.6-3 8-7 10-4-2-7-5.4-7-10V5.5z M9 12l2.2 2.2L15.2 10",
     "mail": "M3.5 6h17v12h-17z M4 6.5l8 6.5 8-6.5",
+    "key": "M8 16a4 4 0 1 1 3.5-5.9H21v3.4h-2.5V16H15v-2.5h-3.2A4 4 0 0 1 8 16z M8 12v.1",
     "plus": "M12 5v14 M5 12h14",
     "wallet": "M4 7.5h14a2 2 0 0 1 2 2v8a2 2 0 0 1-2 2H6a2 2 0 0 1-2-2z M4 7.5l11-3.5v3.5 M16 13.5v.1",
     "bank_card": "M3.5 6h17v12.5h-17z M3.5 10.5h17 M6.5 15h4",
@@ -137,6 +138,24 @@ def bcp47(code: str) -> str:
 def seller() -> str:
     """The shop's name."""
     return settings.SELLER_NAME
+
+
+@register.simple_tag
+def shop_name() -> str:
+    """What stands at the top of every page."""
+    return look.shop_name()
+
+
+@register.simple_tag
+def seller_sheet() -> str:
+    """The address of the seller's colours, if there are any."""
+    return look.sheet_address()
+
+
+@register.simple_tag
+def seller_logo() -> str:
+    """The address of the seller's logo, if there is one."""
+    return look.logo_address()
 
 
 @register.simple_tag

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from django.conf import settings
-from django.urls import URLPattern, path
+from django.urls import URLPattern, URLResolver, include, path
 
-from xuka.interfaces.web import demo, payments, receipts, views
+from xuka.interfaces.web import demo, look, payments, receipts, views
 
-urlpatterns: list[URLPattern] = [
+urlpatterns: list[URLPattern | URLResolver] = [
     path("", views.home, name="home"),
     path("cards/", views.cards, name="cards"),
     path("cards/add/", views.add_card, name="add_card"),
@@ -29,9 +29,12 @@ urlpatterns: list[URLPattern] = [
     path("contact/", views.contact, name="contact"),
     path("contact/sent/", views.contact_sent, name="contact_sent"),
     path("account/settings/", views.settings, name="settings"),
+    path("account/passkeys/", include("xuka.interfaces.web.passkeys")),
     path("account/cards/<uuid:card_id>/forget/", payments.forget_card, name="forget_card"),
     path("account/sign-out-everywhere/", views.sign_out_everywhere, name="sign_out_everywhere"),
     path("language/", views.language, name="language"),
+    path("look.css", look.sheet, name="look_sheet"),
+    path("look/logo", look.logo, name="look_logo"),
 ]
 
 demo_urlpatterns: list[URLPattern] = [
