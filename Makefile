@@ -4,6 +4,7 @@
 #   make soak      the same faults for much longer
 #   make check     style, types, layers, translations, migrations
 #   make bench     what is measured, beside its physical limit
+#   make lighthouse  grades of the main pages; needs node, npm and Chromium
 #   make messages  bring the .po files up to date with the source
 #   make lock      fix the versions of every dependency again
 
@@ -17,7 +18,7 @@ PYTEST := $(BIN)/python -m pytest -n $(JOBS)
 PO := $(wildcard src/xuka/locale/*/LC_MESSAGES/*.po)
 MO := $(PO:.po=.mo)
 
-.PHONY: setup demo test test-15 soak bench messages lock clean
+.PHONY: setup demo test test-15 soak bench lighthouse messages lock clean
 .PHONY: check check-style check-types check-layers check-translations check-migrations
 .DEFAULT_GOAL := setup
 
@@ -63,6 +64,9 @@ check-migrations: setup
 
 bench: setup
 	@$(BIN)/python -m benchmarks
+
+lighthouse: setup
+	@$(BIN)/python -m benchmarks.lighthouse
 
 messages: $(READY)
 	$(BIN)/python -m xuka.interfaces.cli.translations update
