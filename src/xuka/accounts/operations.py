@@ -101,6 +101,13 @@ def set_time_zone(*, customer: UUID, time_zone: str, now: datetime) -> None:
 
 
 @transaction.atomic
+def note_passkey(*, customer: UUID, added: bool, now: datetime) -> None:
+    """Keep the fact that the customer added a passkey, or removed one; the sign-in library keeps the key itself."""
+    what = "user.passkey_added" if added else "user.passkey_removed"
+    journal.record(what=what, subject=customer, who=f"customer:{customer}", now=now)
+
+
+@transaction.atomic
 def set_active(*, user: UUID, active: bool, who: str, why: str, now: datetime) -> None:
     """Shut an account out, or let it in again, by hand. Its rows stay, its sessions end at once.
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
+from allauth.account import app_settings as account_settings
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.internal.flows.login import get_authentication_records
 from allauth.account.models import EmailAddress
+from allauth.core import context
 from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.forms import BaseForm
@@ -63,6 +66,20 @@ class AccountAdapter(DefaultAccountAdapter):
             if not there:
                 EmailAddress.objects.create(user=user, email=user.email, primary=True, verified=True)
         return super().pre_login(request, user, **more)
+
+    def get_login_stages(self) -> list[str]:
+        """A passkey replaces the code or the password; it is never asked for after one."""
+        return [stage for stage in super().get_login_stages() if stage != "allauth.mfa.stages.AuthenticateStage"]
+
+    def is_reauthentication_required(self, *, app: str, **more: Any) -> bool:
+        """Not within five minutes of signing in, however that was done: so a lost passkey locks nobody out."""
+        request = context.request
+        assert request is not None
+        assert isinstance(request.user, User)
+        methods = get_authentication_records(request, request.user)
+        if methods and time.time() - methods[-1]["at"] < account_settings.REAUTHENTICATION_TIMEOUT:
+            return False
+        return super().is_reauthentication_required(app=app, **more)
 
     def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: Any) -> str:
         """Tries are counted by the account alone: a made-up port in the Host header must not begin a new count."""
