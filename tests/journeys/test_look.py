@@ -101,3 +101,17 @@ def test_a_wrong_look_is_told_at_the_start(settings: Any, name: str, value: str,
     (found,) = look.seller_look()
     assert found.id == code
     assert value in found.msg
+
+
+def test_the_designs_page_shows_every_part_twice(settings: Any) -> None:
+    settings.ROOT_URLCONF = "tests.journeys.web_demo_urls"
+    page = Client().get("/demo/look").content.decode()
+    parts = "type colours spacing buttons notes tags rings timeline steps prices progress fields ways empty error"
+    for part in parts.split():
+        assert page.count(f'data-part="{part}"') == 2, part
+    assert page.count(">--on-brand<") == page.count('aria-invalid="true"') == 2
+    assert 'style="' not in page
+
+
+def test_the_designs_page_is_the_demos_alone() -> None:
+    assert Client().get("/demo/look").status_code == 404

@@ -5,14 +5,24 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
+from typing import Any
 
+from django import forms
 from django.conf import settings
 from django.core import checks
 from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
 from django.utils.cache import patch_cache_control
+from django.utils.translation import gettext, gettext_lazy
 from django.views.decorators.http import require_GET
+
+from xuka.interfaces import clock
+from xuka.interfaces.web import texts
+from xuka.interfaces.web.ways import Way, Ways
+from xuka.kernel.money import Money
 
 LOGO_TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
 HEX = re.compile(r"#[0-9a-fA-F]{6}")
@@ -191,3 +201,70 @@ def seller_look(**_: object) -> list[checks.CheckMessage]:
             says = f"XUKA_SELLER_LOGO is {settings.SELLER_LOGO!r}, and there is no SVG or PNG file."
             found.append(checks.Error(says, hint="The whole path of a file that ends in .svg or .png.", id="look.E002"))
     return found
+
+
+# -- the design, part by part: only in the demo --------------------------------------------------------------------
+
+
+class Sample(forms.Form):
+    """A field of each kind."""
+
+    card = forms.CharField(label=gettext_lazy("Card number (ICCID)"), help_text=gettext_lazy("19 or 20 digits."))
+    code = forms.CharField(label=gettext_lazy("Code from the mail"))
+    language = forms.ChoiceField(label=gettext_lazy("Language"), choices=settings.LANGUAGES)
+    message = forms.CharField(label=gettext_lazy("Your message"), widget=forms.Textarea)
+    remember = forms.BooleanField(label=gettext_lazy("Keep me signed in on this device"), required=False)
+
+
+class Wrong(forms.Form):
+    """A field that was refused."""
+
+    email = forms.EmailField(label=gettext_lazy("E-mail address"))
+
+
+@require_GET
+def design(request: HttpRequest) -> HttpResponse:
+    """Every part of the pages, light and dark side by side."""
+    now = clock.now()
+    context = {
+        "sides": [_side("light", gettext("Light")), _side("dark", gettext("Dark"))],
+        "colours": list(dict.fromkeys(re.findall(r"(--[\w-]+): var\(--in-light, #", _css()))),
+        "spaces": [{"says": f"{rem:g}rem", "width": rem * 16} for rem in (0.25, 0.5, 0.75, 1, 1.25, 1.5, 2, 2.5)],
+        "rings": [_ring(now, days) for days in (21, 2, 0.2)] + [{"valid_until": now}, {}],
+        "parts": [100, 40, 5],
+        "steps": _STEPS,
+        "ways": _ways(),
+        "now": now,
+        "later": now + timedelta(days=30),
+    }
+    return render(request, "demo/look.html", context)
+
+
+_STEPS = [
+    {"look": "done", "says": gettext_lazy("Order placed")},
+    {"look": "now", "says": gettext_lazy("The carrier renews your card"), "more": gettext_lazy("Usually seconds.")},
+    {"look": "held", "says": gettext_lazy("A person looks into it")},
+    {"look": "bad", "says": gettext_lazy("The carrier refused")},
+    {"look": "", "says": gettext_lazy("Your card is renewed")},
+]
+
+
+def _side(theme: str, says: str) -> dict[str, Any]:
+    return {"theme": theme, "says": says, "forms": [Sample(prefix=theme), Wrong({f"{theme}-email": "?"}, prefix=theme)]}
+
+
+def _ring(now: datetime, days: float) -> dict[str, Any]:
+    until = now + timedelta(days=days)
+    return {"valid_until": until, "left": texts.left(starts_at=until - timedelta(days=30), ends_at=until, now=now)}
+
+
+def _ways() -> Ways:
+    total, tax, none = Money(1290, "EUR"), Money(224, "EUR"), Money(0, "EUR")
+    wallet = Way("wallet", "wallet", gettext("Wallet"), gettext("Paid at once."), total, tax, none, is_chosen=True)
+    card = Way("card", "card", gettext("Card"), "Visa, Mastercard", total, tax, Money(35, "EUR"), offers_to_keep=True)
+    off = Way("other", "card", gettext("Card"), "", total, tax, none, why_not=gettext("Not available at the moment."))
+    return Ways((wallet, card, off))
+
+
+def _css() -> str:
+    return (Path(__file__).parent / "static" / "xuka" / "xuka.css").read_text()

@@ -39,6 +39,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
 
 demo_urlpatterns: list[URLPattern] = [
     path("demo", demo.people, name="demo"),
+    path("demo/look", look.design, name="demo_look"),
     path("demo/enter", demo.enter, name="demo_enter"),
     path("demo/fault", demo.fault, name="demo_fault"),
     path("demo/clock", demo.push_clock, name="demo_clock"),
