@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.contrib.staticfiles import finders
 from django.test import Client
 from hypothesis import example, given
 from hypothesis import settings as hypothesis_settings
@@ -115,3 +116,46 @@ def test_the_designs_page_shows_every_part_twice(settings: Any) -> None:
 
 def test_the_designs_page_is_the_demos_alone() -> None:
     assert Client().get("/demo/look").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("asked", "spoken"),
+    [
+        ("zh-CN,zh;q=0.9", "zh-Hans"),
+        ("zh-TW", "zh-Hans"),
+        ("zh", "zh-Hans"),
+        ("ja-JP,ja;q=0.9,en;q=0.8", "ja"),
+        ("fr-BE", "fr"),
+        ("nl-BE,nl;q=0.8", "nl"),
+        ("de-DE,fr;q=0.5", "fr"),
+        ("de-DE", "en"),
+        ("", "en"),
+        ("*", "en"),
+        ("x" * 100_000, "en"),
+        ("ja," * 50_000, "ja"),
+        ("zh-" + "a" * 9_000, "en"),
+        ("fr;q=nan, ;;;,=,\\x00'\"<script>", "en"),
+        ("../../etc/passwd", "en"),
+        ("中文", "en"),
+    ],
+)
+def test_the_first_page_speaks_the_browsers_language(asked: str, spoken: str) -> None:
+    page = Client().get("/", headers={"Accept-Language": asked})
+    assert page.status_code == 200
+    assert f'<html lang="{spoken}">' in page.content.decode()
+
+
+def test_the_first_view_is_small() -> None:
+    client = Client()
+    page = client.get("/").content
+    files = re.findall(r'(?:href|src)="/static/([^"?]+)', page.decode())
+    assert {"xuka/xuka.css", "xuka/xuka.js", "xuka/icon.svg"} <= set(files)
+    found = [finders.find(name) for name in files if not name.endswith(".png")]
+    assert len(page) + sum(Path(str(path)).stat().st_size for path in found) < 60_000
+
+
+def test_the_first_page_leads_to_signing_in_and_to_the_plans() -> None:
+    page = Client().get("/", headers={"Accept-Language": "en"}).content.decode()
+    assert "<h1>Card running out? Renewed in a minute.</h1>" in page
+    assert re.findall(r'<a class="button[ \w]*" href="([^"]+)"', page) == ["/account/login/code/", "/plans/"]
+    assert "2 days left" in page
