@@ -7,6 +7,7 @@ import json
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import pairwise
 from typing import Any
+from uuid import UUID
 from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
@@ -16,12 +17,18 @@ from hypothesis import strategies as st
 from xuka.catalogue.rules import (
     Abroad,
     Cap,
+    Conditions,
+    Ending,
     Hotspot,
     InvalidPolicy,
     Peak,
     Period,
     Reset,
+    Sms,
     Tier,
+    Voice,
+    anchor_of,
+    conditions,
     day_start,
     disclosure,
     document_of,
@@ -30,6 +37,8 @@ from xuka.catalogue.rules import (
     period_of,
     policy_of,
 )
+from xuka.kernel.span import Span
+from xuka.lines.rules import Booked, lay_out
 
 WEEK: dict[str, Any] = {
     "period": {"length": 7, "unit": "calendar_day", "zone": "Asia/Tokyo", "starts": "activation"},
@@ -43,9 +52,12 @@ WEEK: dict[str, Any] = {
             "peak": {"from": "12:00", "to": "13:00", "zone": "Asia/Tokyo", "kbps": 3000},
             "hotspot": {"allowed": True, "cap_bytes": None},
             "abroad": {"allowed": False, "countries": [], "cap_bytes": None},
-        }
+        },
+        "voice": None,
+        "sms": None,
     },
     "renewal": {"mode": "queue", "max_ahead_days": 365},
+    "ending": {"renewable_days": None, "number_kept": None},
 }
 
 
@@ -55,6 +67,11 @@ def period(length: int, unit: str, zone: str) -> Period:
 
 def local(text: str, zone: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone))
+
+
+def clock(text: str) -> datetime:
+    """A date-time on the clock of a plan's zone, as anchors are."""
+    return datetime.fromisoformat(text)
 
 
 # ---- how long a period lasts --------------------------------------------------------------------------------------
@@ -141,6 +158,80 @@ def test_a_period_bought_in_the_hour_that_happens_twice_has_its_whole_last_day()
     assert span.ends_at == datetime(2010, 11, 7, 3, 30, tzinfo=UTC)
 
 
+# ---- months ---------------------------------------------------------------------------------------------------------
+
+MONTHS = [
+    # R-05: the same day and minute, whether the month has 28 or 31 days, also over the change of the clocks.
+    ("Europe/Brussels", 1, "2026-11-08T00:35", "2026-12-08T00:35"),
+    ("Europe/Brussels", 1, "2026-03-08T00:35", "2026-04-08T00:35"),
+    ("Europe/Brussels", 12, "2026-03-08T00:35", "2027-03-08T00:35"),
+    ("Asia/Tokyo", 1, "2026-12-15T09:00", "2027-01-15T09:00"),
+    # R-06: where the month is too short, its last day.
+    ("Europe/Brussels", 1, "2027-01-31T10:00", "2027-02-28T10:00"),
+    ("Europe/Brussels", 1, "2028-01-30T10:00", "2028-02-29T10:00"),
+    ("Asia/Tokyo", 12, "2028-02-29T10:00", "2029-02-28T10:00"),
+    # A time that the clocks leave out is the jump.
+    ("Europe/Brussels", 1, "2026-02-28T02:30", "2026-03-28T02:30"),
+    ("Europe/Brussels", 2, "2026-01-29T02:30", "2026-03-29T03:00"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("zone", "length", "start", "end"), MONTHS)
+def test_a_month_ends_on_the_same_day_and_minute_of_a_later_month(zone: str, length: int, start: str, end: str) -> None:
+    assert period_of(period(length, "month", zone), local(start, zone)).ends_at == local(end, zone)
+
+
+def test_months_are_counted_from_the_first_start_and_not_from_the_last_end() -> None:
+    """R-06: 31 January, 28 February, 31 March; forgotten anchors would leave the 28th for good."""
+    anchor, zone = clock("2027-01-31T10:00"), "Europe/Brussels"
+    at, ends = local("2027-01-31T10:00", zone), []
+    for length in (1, 1, 1, 2, 1):
+        at = period_of(period(length, "month", zone), at, anchor=anchor).ends_at
+        ends.append(at.astimezone(ZoneInfo(zone)).isoformat())
+    assert ends == [
+        "2027-02-28T10:00:00+01:00",
+        "2027-03-31T10:00:00+02:00",
+        "2027-04-30T10:00:00+02:00",
+        "2027-06-30T10:00:00+02:00",
+        "2027-07-31T10:00:00+02:00",
+    ]
+    alone = period_of(period(1, "month", zone), local("2027-02-28T10:00", zone))
+    assert alone.ends_at == local("2027-03-28T10:00", zone), "without an anchor the run begins here"
+
+
+def test_an_anchor_that_a_start_does_not_follow_by_months_begins_a_new_run() -> None:
+    month, start = period(1, "month", "Asia/Tokyo"), local("2027-02-07T10:00", "Asia/Tokyo")
+    assert period_of(month, start, anchor=clock("2027-01-31T10:00")).ends_at == local("2027-03-07T10:00", "Asia/Tokyo")
+    assert anchor_of(month, start, clock("2027-01-31T10:00")) == clock("2027-02-07T10:00")
+    assert anchor_of(month, start, clock("2027-01-07T10:00")) == clock("2027-01-07T10:00")
+
+
+def booked(number: int, policy: Period, span: Span | None = None, anchor: datetime | None = None) -> Booked:
+    funded_at = datetime(2027, 1, 1, tzinfo=UTC) + timedelta(hours=number)
+    return Booked(UUID(int=number), span, funded_at, policy, anchor)
+
+
+def test_months_that_wait_keep_the_day_of_the_month_that_runs() -> None:
+    month, zone = period(1, "month", "Asia/Tokyo"), "Asia/Tokyo"
+    runs = Span(local("2027-02-28T10:00", zone), local("2027-03-31T10:00", zone))
+    periods = [booked(1, month, runs, clock("2027-01-31T10:00")), booked(2, month), booked(3, month)]
+    placed = lay_out(periods, local("2027-03-01T00:00", zone))
+    assert [one.span.ends_at for one in placed[1:]] == [
+        local("2027-04-30T10:00", zone),
+        local("2027-05-31T10:00", zone),
+    ]
+    assert {one.anchor for one in placed} == {clock("2027-01-31T10:00")}
+
+
+def test_days_between_months_begin_a_new_run() -> None:
+    """Twenty-eight days from 31 January end on 28 February; the month after them is to 28 March, not to the 31st."""
+    zone = "Asia/Tokyo"
+    days = booked(1, period(28, "rolling_day", zone))
+    placed = lay_out([days, booked(2, period(1, "month", zone))], local("2027-01-31T10:00", zone))
+    assert placed[1].span == Span(local("2027-02-28T10:00", zone), local("2027-03-28T10:00", zone))
+    assert placed[1].anchor == clock("2027-02-28T10:00")
+
+
 ZONES = st.sampled_from(sorted(available_timezones()))
 LONG = [datetime.fromisoformat(text) for text in ("1900-01-01", "2199-01-01")]
 NEAR = [datetime.fromisoformat(text) for text in ("2024-01-01", "2032-01-01")]
@@ -167,6 +258,28 @@ def test_periods_tile_in_every_zone_from_every_start(zone: str, start: datetime,
         assert period_of(period(total, kind, zone), start).ends_at == at, "bought at once or one by one, the end is one"
 
 
+@settings(max_examples=600, deadline=None)
+@given(zone=ZONES, start=STARTS, lengths=st.lists(st.integers(1, 12), min_size=2, max_size=8))
+@example(zone="Pacific/Apia", start=datetime(2011, 11, 30, 20, tzinfo=UTC), lengths=[1, 1, 1])
+@example(zone="America/St_Johns", start=datetime(2010, 11, 7, 2, 45, tzinfo=UTC), lengths=[1, 1])
+def test_runs_of_months_tile_in_every_zone_and_end_where_one_long_period_would(
+    zone: str, start: datetime, lengths: list[int]
+) -> None:
+    placed = lay_out([booked(n, period(length, "month", zone)) for n, length in enumerate(lengths)], start)
+    assert placed[0].span.starts_at == start
+    for before, after in pairwise(placed):
+        assert before.span.ends_at == after.span.starts_at
+    anchor = start.astimezone(ZoneInfo(zone)).replace(tzinfo=None)
+    assert {one.anchor for one in placed} == {anchor}
+    for n, one in enumerate(placed, start=1):
+        months = sum(lengths[:n])
+        if months <= 12:
+            assert period_of(period(months, "month", zone), start).ends_at == one.span.ends_at
+        there = one.span.ends_at.astimezone(ZoneInfo(zone))
+        assert there.date() >= anchor.date()
+        assert timedelta(days=27) * months < one.span.ends_at - start < timedelta(days=32) * months
+
+
 def _every_day_exists(start: datetime, days: int, zone: str) -> bool:
     first = start.astimezone(ZoneInfo(zone)).date()
     starts = [day_start(first + timedelta(days=n), zone) for n in range(1, days + 2)]
@@ -189,6 +302,41 @@ def test_a_local_time_that_exists_is_read_back_as_itself(zone: str, at: datetime
     assert back >= at
     left_out = at.replace(tzinfo=ZoneInfo(zone)).astimezone(UTC).astimezone(ZoneInfo(zone)).replace(tzinfo=None) != at
     assert (back == at) is not left_out
+
+
+# ---- what a customer is told about renewing ------------------------------------------------------------------------
+
+
+def test_the_conditions_are_those_of_the_policy() -> None:
+    told = conditions(policy_of(_with({"renewable_days": 30, "number_kept": True}, "ending")))
+    assert told == Conditions(
+        max_ahead_days=365,
+        renewable_days=30,
+        number_kept=True,
+        mode="queue",
+        kept=("number", "time", "data", "queued"),
+        lost=("part_of_first_day",),
+        history_kept=True,
+        refunds=("until_asked", "refused"),
+    )
+
+
+def test_what_a_plan_does_not_tell_is_not_invented() -> None:
+    """A document of before these fields were there says nothing about them."""
+    old = _without("ending")
+    del old["quota"]["voice"], old["quota"]["sms"]
+    policy = policy_of(old)
+    assert (policy.quota.voice, policy.quota.sms, policy.ending) == (None, None, Ending())
+    assert (conditions(policy).renewable_days, conditions(policy).number_kept) == (None, None)
+    assert policy == policy_of(WEEK)
+
+
+def test_calls_and_texts_are_told_with_their_volume_and_reach() -> None:
+    document = _with({"minutes": 120, "to": "market"}, "quota", "voice")
+    document["quota"]["sms"] = {"messages": None, "to": "everywhere"}
+    quota = policy_of(document).quota
+    assert quota.voice == Voice(minutes=120, to="market", incoming_free=True)
+    assert quota.sms == Sms(messages=None, to="everywhere")
 
 
 # ---- the daily cap ------------------------------------------------------------------------------------------------
@@ -297,7 +445,18 @@ REFUSED = [
     (_with(367, "period", "length"), "period.length: Input should be less than or equal to 366"),
     (_with("7", "period", "length"), "period.length: Input should be a valid integer"),
     (_with(True, "period", "length"), "period.length: Input should be a valid integer"),
-    (_with("month", "period", "unit"), "period.unit: Input should be 'rolling_day' or 'calendar_day'"),
+    (_with("week", "period", "unit"), "period.unit: Input should be 'rolling_day', 'calendar_day' or 'month'"),
+    (
+        _with({"length": 13, "unit": "month", "zone": "Asia/Tokyo", "starts": "activation"}, "period"),
+        "period: a period is at most 12 months",
+    ),
+    (
+        _with({"minutes": 0, "to": "market"}, "quota", "voice"),
+        "quota.voice.minutes: Input should be greater than or equal to 1",
+    ),
+    (_with({"to": "market"}, "quota", "voice"), "quota.voice.minutes: this field is missing"),
+    (_with({"messages": None, "to": "EU"}, "quota", "sms"), "quota.sms.to: Input should be 'market' or 'everywhere'"),
+    (_with(-1, "ending", "renewable_days"), "ending.renewable_days: Input should be greater than or equal to 0"),
     (_with("Asia/Tokio", "period", "zone"), "period.zone: there is no time zone called 'Asia/Tokio'"),
     (_with("first_use", "period", "starts"), "period.starts: Input should be 'activation'"),
     (_with("replace", "renewal", "mode"), "renewal.mode: Input should be 'add' or 'queue'"),

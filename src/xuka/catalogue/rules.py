@@ -1,16 +1,18 @@
 """What a plan may say: the policy document, and what follows from it. Pure.
 
 The rules are named as in the reference of renewal rules: R-01 rolling hours, R-03 calendar days, R-04 whose midnight,
-R-34 a daily quota, R-36 steps of speed.
+R-05 the same day next month, R-06 month ends, R-34 a daily quota, R-36 steps of speed.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from calendar import monthrange
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from fractions import Fraction
 from functools import cache
 from typing import Annotated, Any, Generic, Literal, Self, TypeVar
 from zoneinfo import ZoneInfo, available_timezones
@@ -83,13 +85,21 @@ class Period(_Part):
     """How long a bought period lasts.
 
     ``rolling_day``: ``length`` times 24 h, to the second (R-01). ``calendar_day``: the day of the start in ``zone``
-    counts as day 1, the end is the midnight after the last day (R-03). ``zone`` is also where its times are shown.
+    counts as day 1, the end is the midnight after the last day (R-03). ``month``: the end is the same date and time on
+    the clock in ``zone``, ``length`` months on (R-05); where that month is too short, its last day (R-06). ``zone`` is
+    also where its times are shown.
     """
 
     length: Annotated[int, Field(ge=1, le=366)]
-    unit: Literal["rolling_day", "calendar_day"]
+    unit: Literal["rolling_day", "calendar_day", "month"]
     zone: Zone
     starts: Literal["activation"]
+
+    @model_validator(mode="after")
+    def _a_year_of_months(self) -> Self:
+        if self.unit == "month" and self.length > 12:
+            raise ValueError("a period is at most 12 months")
+        return self
 
 
 class Tier(_Part):
@@ -184,10 +194,30 @@ class Data(_Part):
         return self
 
 
+Reach = Literal["market", "everywhere"]
+
+
+class Voice(_Part):
+    """Calls: ``minutes`` a period (None is unlimited) to numbers of the market, or of every country."""
+
+    minutes: Annotated[int, Field(ge=1, le=10**6)] | None
+    to: Reach
+    incoming_free: bool = True
+
+
+class Sms(_Part):
+    """Texts: ``messages`` a period (None is unlimited) to numbers of the market, or of every country."""
+
+    messages: Annotated[int, Field(ge=1, le=10**6)] | None
+    to: Reach
+
+
 class Quota(_Part):
-    """What a period contains."""
+    """What a period contains; ``voice`` and ``sms`` None are not in it."""
 
     data: Data
+    voice: Voice | None = None
+    sms: Sms | None = None
 
 
 class Renewal(_Part):
@@ -201,12 +231,24 @@ class Renewal(_Part):
     max_ahead_days: Annotated[int, Field(ge=1, le=3660)] = 365
 
 
+class Ending(_Part):
+    """What becomes of a card after its last period; None is not told.
+
+    ``renewable_days``: for how many days after the end it can still be renewed. ``number_kept``: whether it has its
+    number until then.
+    """
+
+    renewable_days: Annotated[int, Field(ge=0, le=3660)] | None = None
+    number_kept: bool | None = None
+
+
 class Policy(_Part):
     """The terms of a plan version, typed."""
 
     period: Period
     quota: Quota
     renewal: Renewal
+    ending: Ending = Ending()
 
 
 def policy_of(document: Mapping[str, Any]) -> Policy:
@@ -236,17 +278,49 @@ def _sentence(kind: str, message: str) -> str:
     return plain.get(kind, message.removeprefix("Value error, "))
 
 
-def period_of(period: Period, start: datetime) -> Span:
+def period_of(period: Period, start: datetime, *, anchor: datetime | None = None) -> Span:
     """The span of a period that starts at ``start`` (aware UTC); aware UTC, half open, never empty.
 
     Periods that start where the one before ends tile: no gap and no overlap, in every zone (R-01, R-03).
+
+    Args:
+        anchor: the date-time on the clock in the period's zone, without offset, at which the first period of its run
+            started. Ends of months are counted from it, so that 31 January, 28 February, 31 March follow each other.
     """
     assert start.tzinfo is not None, "times are aware"
     start = start.astimezone(UTC)
     if period.unit == "rolling_day":
         return Span(start, start + timedelta(days=period.length))
+    if period.unit == "month":
+        anchor = anchor_of(period, start, anchor)
+        months = _months_since(anchor, start, period.zone) or 0
+        return Span(start, instant_of(_months_on(anchor, months + period.length), period.zone))
     first_day = start.astimezone(ZoneInfo(period.zone)).date()
     return Span(start, day_start(first_day + timedelta(days=period.length), period.zone))
+
+
+def anchor_of(period: Period, start: datetime, anchor: datetime | None = None) -> datetime:
+    """The anchor (on the clock in the period's zone, without offset) of a period that starts at ``start``.
+
+    It is the run's, where that is given and ``start`` lies whole months after it; else the period begins a run.
+    """
+    if anchor is not None and _months_since(anchor, start, period.zone) is not None:
+        return anchor
+    return start.astimezone(ZoneInfo(period.zone)).replace(tzinfo=None)
+
+
+def _months_since(anchor: datetime, start: datetime, zone: str) -> int | None:
+    """How many months after the anchor ``start`` is, from 0; None where it is not a whole number of them."""
+    local = start.astimezone(ZoneInfo(zone))
+    near = (local.year - anchor.year) * 12 + local.month - anchor.month
+    # A jump of the clocks over a month's last midnight puts the start into the next month.
+    return next((n for n in (near, near - 1) if n >= 0 and instant_of(_months_on(anchor, n), zone) == start), None)
+
+
+def _months_on(anchor: datetime, months: int) -> datetime:
+    years, month = divmod(anchor.month - 1 + months, 12)
+    last = monthrange(anchor.year + years, month + 1)[1]
+    return anchor.replace(year=anchor.year + years, month=month + 1, day=min(anchor.day, last))
 
 
 def day_start(day: date, zone: str) -> datetime:
@@ -338,6 +412,95 @@ def disclosure(policy: Policy) -> Disclosure:
         hotspot=data.hotspot,
         abroad=data.abroad,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """What a customer is told about renewing before paying, as values.
+
+    Attributes:
+        max_ahead_days: a card can be renewed now already, as long as the new end is at most so many days ahead.
+        renewable_days: for how many days after the end it can still be renewed; None is not told.
+        number_kept: whether the card has its number until then; None is not told.
+        mode: whether an early renewal is booked at once (add) or waits for its turn (queue).
+        kept, lost: what an early renewal leaves and takes, in the kinds of ``renewals.rules.Stacked``.
+        history_kept: whether what was bought and used stays to be seen.
+        refunds: when the money goes back: until the carrier was asked, and when the carrier refuses.
+    """
+
+    max_ahead_days: int
+    renewable_days: int | None
+    number_kept: bool | None
+    mode: Literal["add", "queue"]
+    kept: tuple[Literal["number", "time", "data", "queued"], ...]
+    lost: tuple[Literal["part_of_first_day"], ...]
+    history_kept: bool
+    refunds: tuple[Literal["until_asked", "refused"], ...]
+
+
+def conditions(policy: Policy) -> Conditions:
+    """The conditions under which a card with this policy is renewed."""
+    return Conditions(
+        max_ahead_days=policy.renewal.max_ahead_days,
+        renewable_days=policy.ending.renewable_days,
+        number_kept=policy.ending.number_kept,
+        mode=policy.renewal.mode,
+        kept=("number", "time", "data", "queued") if policy.renewal.mode == "queue" else ("number", "time", "data"),
+        lost=("part_of_first_day",) if policy.period.unit == "calendar_day" else (),
+        history_kept=True,
+        refunds=("until_asked", "refused"),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """An offer among those that are compared; prices of one comparison are in one currency.
+
+    ``days``: see ``days_of``. ``span``: what it would book if bought now; None where that is not asked.
+    """
+
+    slug: str
+    price_minor: int
+    days: Fraction
+    span: Span | None = None
+
+
+def days_of(period: Period, span: Span | None = None) -> Fraction:
+    """How many days a period has: its days, or those on the calendar from start to end of the span that is quoted.
+
+    Without a span a month counts as the twelfth of 365 days.
+    """
+    if period.unit != "month":
+        return Fraction(period.length)
+    if span is None:
+        return Fraction(365 * period.length, 12)
+    first, last = (at.astimezone(ZoneInfo(period.zone)).date() for at in (span.starts_at, span.ends_at))
+    return Fraction((last - first).days)
+
+
+def price_per_day(price_minor: int, days: Fraction | int) -> Fraction:
+    """What a day costs, in minor units, exactly; whoever shows it rounds it."""
+    return Fraction(price_minor) / days
+
+
+def saving_basis_points(choice: Choice, comparable: Iterable[Choice]) -> int:
+    """How much less a day costs than with the shortest of these, in basis points, rounded down.
+
+    2500 is a quarter less; 0 for the shortest itself; negative where a day costs more. The cheapest of several that
+    are equally short counts.
+    """
+    shortest = min([choice, *comparable], key=lambda c: (c.days, c.price_minor))
+    rest = price_per_day(choice.price_minor, choice.days) / price_per_day(shortest.price_minor, shortest.days)
+    return int((1 - rest) * 10_000 // 1)
+
+
+def cheapest_that_reaches(choices: Iterable[Choice], until: datetime) -> Choice | None:
+    """The cheapest choice whose span lasts to ``until``; of equally cheap ones that which ends first, then by slug.
+
+    None where none lasts so long.
+    """
+    reach = [(c.price_minor, c.span.ends_at, c.slug, c) for c in choices if c.span and c.span.ends_at >= until]
+    return min(reach, key=lambda row: row[:3])[-1] if reach else None
 
 
 def _currency(code: str) -> str:

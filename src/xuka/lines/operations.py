@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from django.db import transaction
 from django.db.backends.postgresql.psycopg_any import DateTimeTZRange
@@ -12,13 +11,11 @@ from django.db.models import Exists, OuterRef
 
 from xuka.catalogue import queries as catalogue
 from xuka.catalogue.models import PlanVersion
-from xuka.catalogue.rules import period_of
 from xuka.journal import operations as journal
 from xuka.kernel import ids
-from xuka.kernel.span import Span
 from xuka.lines.models import Line, Period
 from xuka.lines.queries import booked, span_of, timeline
-from xuka.lines.rules import claim_code_hash, iccid_of, is_claim_code, lay_out, next_start
+from xuka.lines.rules import Placed, claim_code_hash, iccid_of, is_claim_code, lay_out, next_start, place
 
 END_TOLERANCE = timedelta(hours=1)
 # Compared against when there is no such card, so that a wrong ICCID takes as long as a wrong code.
@@ -132,7 +129,7 @@ def open_period(
         carrier_ends_at=carrier_ends_at,
     )
     if not waits:
-        _start(period, period_of(policy.period, start), periods)
+        _start(period, place(period.id, policy.period, start, placed))
     period.save(force_insert=True)
     journal.record(what="period.opened", subject=line_id, who=who, after=_told(period), now=now)
     return period
@@ -157,10 +154,10 @@ def _start_queue(line_id: UUID, track: str, now: datetime) -> int:
     periods = _on_track(line_id, track)
     by_id = {period.id: period for period in periods}
     started = 0
-    for place in lay_out(map(booked, periods), now):
-        if place.projected and place.span.starts_at <= now:
-            period = by_id[place.id]
-            _start(period, place.span, periods)
+    for placed in lay_out(map(booked, periods), now):
+        if placed.projected and placed.span.starts_at <= now:
+            period = by_id[placed.id]
+            _start(period, placed)
             period.save(update_fields=["span", "anchored_at"])
             journal.record(what="period.started", subject=line_id, who="clock", after=_told(period), now=now)
             started += 1
@@ -191,12 +188,10 @@ def _on_track(line_id: UUID, track: str) -> list[Period]:
     return list(rows.select_related("plan_version"))
 
 
-def _start(period: Period, span: Span, periods: list[Period]) -> None:
-    """Give the period its span; one that begins where another ends keeps that one's anchor."""
-    period.span = DateTimeTZRange(span.starts_at, span.ends_at)
-    before = [p for p in periods if p.span and p.span.upper == span.starts_at and p.zone == period.zone]
-    local = span.starts_at.astimezone(ZoneInfo(period.zone)).replace(tzinfo=None)
-    period.anchored_at = before[0].anchored_at if before else local.isoformat()
+def _start(period: Period, placed: Placed) -> None:
+    """Give the period its span and its run's anchor."""
+    period.span = DateTimeTZRange(placed.span.starts_at, placed.span.ends_at)
+    period.anchored_at = placed.anchor.isoformat()
 
 
 def _told(period: Period) -> dict[str, str | None]:

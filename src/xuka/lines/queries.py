@@ -11,7 +11,7 @@ from uuid import UUID
 from xuka.catalogue import queries as catalogue
 from xuka.kernel.span import Span
 from xuka.lines.models import Line, Period
-from xuka.lines.rules import Booked, lay_out
+from xuka.lines.rules import Booked, Placed, lay_out
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +30,13 @@ class Timeline:
     Attributes:
         running: the entry that contains now, if any.
         valid_until: the end of the last booked period, aware UTC; None when nothing was ever booked.
+        placed: the same periods in their pure form.
     """
 
     entries: tuple[Entry, ...]
     running: Entry | None
     valid_until: datetime | None
+    placed: tuple[Placed, ...]
 
 
 def lines_of(customer: UUID) -> list[Line]:
@@ -74,11 +76,13 @@ def timelines(lines: Iterable[Line], now: datetime, *, track: str = "main") -> d
 
 def _timeline(periods: list[Period], now: datetime) -> Timeline:
     by_id = {period.id: period for period in periods}
-    entries = tuple(Entry(by_id[p.id], p.span, p.projected) for p in lay_out(map(booked, periods), now))
+    placed = lay_out(map(booked, periods), now)
+    entries = tuple(Entry(by_id[p.id], p.span, p.projected) for p in placed)
     return Timeline(
         entries=entries,
         running=next((entry for entry in entries if now in entry.span), None),
         valid_until=entries[-1].span.ends_at if entries else None,
+        placed=placed,
     )
 
 
@@ -89,7 +93,9 @@ def periods_of(order_id: UUID) -> list[Period]:
 
 def booked(period: Period) -> Booked:
     """The pure form of a stored period."""
-    return Booked(period.id, span_of(period), period.funded_at, catalogue.policy(period.plan_version).period)
+    policy = catalogue.policy(period.plan_version).period
+    anchor = datetime.fromisoformat(period.anchored_at) if period.anchored_at else None
+    return Booked(period.id, span_of(period), period.funded_at, policy, anchor)
 
 
 def span_of(period: Period) -> Span | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -47,21 +47,27 @@ def is_claim_code(*, iccid: str, code: str, stored_hash: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Booked:
-    """A period as far as its order in time matters; ``span`` None means queued."""
+    """A period as far as its order in time matters; ``span`` None means queued.
+
+    ``anchor``: the date-time on the clock in the policy's zone from which its run is counted; None is its own start.
+    """
 
     id: UUID
     span: Span | None
     funded_at: datetime
     policy: catalogue.Period
+    anchor: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """A booked period with the span it has, or that it will have as things stand (``projected``)."""
+    """A booked period with the span and anchor it has, or that it will have as things stand (``projected``)."""
 
     id: UUID
     span: Span
     projected: bool
+    policy: catalogue.Period
+    anchor: datetime
 
 
 def lay_out(periods: Iterable[Booked], now: datetime) -> tuple[Placed, ...]:
@@ -71,14 +77,37 @@ def lay_out(periods: Iterable[Booked], now: datetime) -> tuple[Placed, ...]:
     """
     periods = list(periods)  # read twice: callers hand in iterators
     known = sorted((p for p in periods if p.span), key=lambda p: p.span.starts_at)  # type: ignore[union-attr]
-    placed = [Placed(p.id, p.span, projected=False) for p in known if p.span]
+    placed = [
+        Placed(p.id, p.span, False, p.policy, p.anchor or catalogue.anchor_of(p.policy, p.span.starts_at))
+        for p in known
+        if p.span
+    ]
     queued = sorted((p for p in periods if p.span is None), key=lambda p: (p.funded_at, p.id))
     end = placed[-1].span.ends_at if placed else now
     for period in queued:
-        span = catalogue.period_of(period.policy, end)
-        placed.append(Placed(period.id, span, projected=True))
-        end = span.ends_at
+        placed.append(place(period.id, period.policy, end, placed))
+        end = placed[-1].span.ends_at
     return tuple(placed)
+
+
+def place(id: UUID, policy: catalogue.Period, start: datetime, placed: Sequence[Placed]) -> Placed:
+    """A further period that starts at ``start``, behind those placed: its span, and its run's anchor."""
+    run = run_anchor(placed, policy, start)
+    span = catalogue.period_of(policy, start, anchor=run)
+    return Placed(id, span, True, policy, catalogue.anchor_of(policy, start, run))
+
+
+def run_anchor(placed: Iterable[Placed], policy: catalogue.Period, start: datetime) -> datetime | None:
+    """The anchor of the run that a period starting at ``start`` goes on with; None where it begins one.
+
+    A run is of periods that follow each other without a gap and count months in one zone.
+    """
+    runs = (p.anchor for p in placed if p.span.ends_at == start and _same_clock(p.policy, policy))
+    return next(runs, None)
+
+
+def _same_clock(one: catalogue.Period, other: catalogue.Period) -> bool:
+    return (one.unit, one.zone) == ("month", other.zone) and other.unit == "month"
 
 
 def next_start(placed: Iterable[Placed], now: datetime) -> datetime:

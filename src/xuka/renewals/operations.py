@@ -28,6 +28,7 @@ from xuka.ledger import queries as ledger_queries
 from xuka.lines import operations as lines
 from xuka.lines import queries as lines_queries
 from xuka.lines.queries import Line
+from xuka.lines.rules import run_anchor
 from xuka.payments import operations as payments
 from xuka.payments import queries as payments_queries
 from xuka.payments.queries import Payment
@@ -100,7 +101,8 @@ def quote(*, line_id: UUID, plan_version_id: UUID, customer: UUID, now: datetime
     covers it; where not, the quote says ``why_not`` and cannot be paid.
 
     Raises:
-        CannotRenew: "unknown_line", "unknown_plan", "other_market" or "too_far_ahead" (with ``possible_at``).
+        CannotRenew: "unknown_line", "unknown_plan", "other_market", "too_late" (its last period ended too long ago)
+            or "too_far_ahead" (with ``possible_at``).
     """
     line = lines_queries.line_of(customer, line_id)
     version = catalogue.plan_version(plan_version_id)
@@ -142,11 +144,20 @@ def quote(*, line_id: UUID, plan_version_id: UUID, customer: UUID, now: datetime
 
 def _stacked(line: Line, version: PlanVersion, now: datetime) -> Stacked:
     timeline = lines_queries.timeline(line, now)
-    queued = sum(entry.projected for entry in timeline.entries)
+    policy, until = catalogue.policy(version), timeline.valid_until
     try:
-        return rules.stack(booked_until=timeline.valid_until, queued=queued, policy=catalogue.policy(version), now=now)
+        return rules.stack(
+            booked_until=until,
+            queued=sum(entry.projected for entry in timeline.entries),
+            policy=policy,
+            anchor=run_anchor(timeline.placed, policy.period, until) if until else None,
+            last=catalogue.policy(timeline.entries[-1].period.plan_version) if timeline.entries else None,
+            now=now,
+        )
     except rules.TooFarAhead as error:
         raise CannotRenew("too_far_ahead", error.possible_at) from error
+    except rules.TooLate as error:
+        raise CannotRenew("too_late") from error
 
 
 # -- place and cancel ----------------------------------------------------------------------------------------------

@@ -234,19 +234,41 @@ class TooFarAhead(Exception):
         self.possible_at = possible_at
 
 
-def stack(*, booked_until: datetime | None, queued: int, policy: Policy, now: datetime) -> Stacked:
+class TooLate(Exception):
+    """The card's last period ended too long ago; ``latest`` was the last moment to renew it."""
+
+    def __init__(self, latest: datetime) -> None:
+        super().__init__("The card ended too long ago.")
+        self.latest = latest
+
+
+def stack(
+    *,
+    booked_until: datetime | None,
+    queued: int,
+    policy: Policy,
+    now: datetime,
+    anchor: datetime | None = None,
+    last: Policy | None = None,
+) -> Stacked:
     """What renewing now would do, for the modes add and queue on one track.
 
     Args:
         booked_until: the end of everything booked on the track, queued periods laid out; None when nothing ever was.
         queued: how many periods wait already.
+        anchor: the date-time on the clock from which the run of months that ends at ``booked_until`` is counted.
+        last: the policy of the last period booked; None when nothing ever was, or when it does not matter.
 
     Raises:
         TooFarAhead: the policy's ``max_ahead_days`` would be passed.
+        TooLate: the last policy's ``renewable_days`` after its end have passed.
     """
     runs = booked_until is not None and booked_until > now
     start = booked_until if runs and booked_until else now
-    span = period_of(policy.period, start)
+    latest = _latest(booked_until, last)
+    if latest is not None and now > latest:
+        raise TooLate(latest)
+    span = period_of(policy.period, start, anchor=anchor if runs else None)
     limit = timedelta(days=policy.renewal.max_ahead_days)
     if span.ends_at - now > limit:
         raise TooFarAhead(span.ends_at - limit)
@@ -257,6 +279,12 @@ def stack(*, booked_until: datetime | None, queued: int, policy: Policy, now: da
     if queued:
         kept.append({"kind": "queued", "count": queued})
     return Stacked(span, not runs, tuple(kept), tuple(_lost_of_first_day(policy, start, runs=runs)))
+
+
+def _latest(booked_until: datetime | None, last: Policy | None) -> datetime | None:
+    if booked_until is None or last is None or last.ending.renewable_days is None:
+        return None
+    return booked_until + timedelta(days=last.ending.renewable_days)
 
 
 def _lost_of_first_day(policy: Policy, start: datetime, *, runs: bool) -> list[dict[str, Any]]:
