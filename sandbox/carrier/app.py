@@ -20,6 +20,10 @@ from sandbox.carrier.world import NOT_FOUND, Bought, Order, Refusal, World, inva
 from sandbox.transport import IN_PROCESS, Dropped, TimedOut
 
 
+SMDP_ADDRESS = "lpa.airalo.com"
+APPLE_LINK = "https://esimsetup.apple.com/esim_qrcode_provisioning?carddata="
+
+
 def application(world: World, *, sleep: Callable[[float], None] = lambda seconds: None) -> Flask:
     """The WSGI application. ``sleep`` is called by delays; nothing really sleeps unless it is ``time.sleep``."""
     app = Flask("sandbox.carrier")
@@ -227,14 +231,24 @@ def packages() -> Response:
 def submit_order() -> Response:
     def work(fault: Fault | None) -> Answer:
         sent = _signed_payload()
+        if sent.get("type", "sim") != "sim":
+            raise invalid(type="The selected type is invalid.")
         order = _world().order_sims(
-            package_id=str(sent.get("package_id", "")),
-            quantity=int(sent.get("quantity") or 1),
-            description=sent.get("description"),
+            package_id=str(sent.get("package_id") or ""),
+            quantity=_quantity(sent),
+            description=sent.get("description") or None,
+            twice=bool(fault and fault.kind == "duplicate"),
         )
         return _success(_submitted(order) | {"sims": [_sim(one) for one in order.iccids]})
 
     return _served("submit_order", work)
+
+
+def _quantity(sent: Mapping[str, Any]) -> int:
+    told = str(sent.get("quantity") or 1)
+    if not (told.isascii() and told.isdecimal()):
+        raise invalid(quantity="The quantity must be an integer.")
+    return int(told)
 
 
 @_carrier.post("/orders/topups")
@@ -415,20 +429,27 @@ def _row(order: Order, include: set[str]) -> dict[str, Any]:
 
 def _sim(iccid: str) -> dict[str, Any]:
     card = _world().state.cards[iccid]
+    profile = f"LPA:1${SMDP_ADDRESS}${card.matching_id}"
     return {
         "id": int(iccid[-9:-1]),
         "created_at": card.created_at,
         "iccid": iccid,
-        "lpa": "lpa.airalo.com",
+        "lpa": SMDP_ADDRESS,
         "imsis": None,
-        "matching_id": "TEST",
-        "qrcode": "LPA:1$lpa.airalo.com$TEST",
+        "matching_id": card.matching_id,
+        "qrcode": profile,
         "qrcode_url": "",
+        "direct_apple_installation_url": f"{APPLE_LINK}{profile}",
         "airalo_code": None,
         "apn_type": "automatic",
         "apn_value": None,
         "is_roaming": True,
         "confirmation_code": None,
+        "apn": {
+            "ios": {"apn_type": "automatic", "apn_value": None},
+            "android": {"apn_type": "automatic", "apn_value": None},
+        },
+        "msisdn": None,
     }
 
 

@@ -86,6 +86,7 @@ class Card:
     total_mb: int = 0
     recycled: bool = False
     topup_disabled: bool = False
+    matching_id: str = "TEST"
     extra: list[str] = field(default_factory=list)
     history: list[Bought] = field(default_factory=list)
 
@@ -344,27 +345,39 @@ class World:
             self._save()
             return order
 
-    def order_sims(self, *, package_id: str, quantity: int, description: str | None) -> Order:
-        """Sell new eSIMs, each with the package on it."""
+    def order_sims(self, *, package_id: str, quantity: int, description: str | None, twice: bool = False) -> Order:
+        """Sell new eSIMs, each with the package on it; with ``twice`` two times, and only the first is told of."""
         with self.lock:
+            if not package_id:
+                raise invalid(package_id="The package id field is required.")
             package = self.state.packages.get(package_id)
             if package is None or package.is_topup:
                 raise invalid(package_id="The selected package id is invalid.")
             if not 1 <= quantity <= 50:
                 raise invalid(quantity="The quantity must be between 1 and 50.")
-            cards = [self._new_card(package) for _ in range(quantity)]
-            order = self._sell(package, "sim", cards, description)
-            self.state.cards.update({card.iccid: card for card in cards})
+            order = self._sell_sims(package, quantity, description)
+            if twice:
+                self._sell_sims(package, quantity, description).duplicate = True
             self._save()
             return order
 
-    def _new_card(self, package: Package) -> Card:
-        digits = f"8910300000{self._id():08d}"
+    def _sell_sims(self, package: Package, quantity: int, description: str | None) -> Order:
+        cards = [self._new_card(package, description or "") for _ in range(quantity)]
+        order = self._sell(package, "sim", cards, description)
+        self.state.cards.update({card.iccid: card for card in cards})
+        return order
+
+    def _new_card(self, package: Package, description: str) -> Card:
+        """A card that there never was: not even a stand-in that has forgotten everything gives a number twice."""
+        id, at = self._id(), _stamp(self.now())
+        chance = hashlib.sha256(f"{id} {at} {description}".encode()).hexdigest()
+        digits = f"89103{int(chance[:16], 16) % 10**13:013d}"
         return Card(
             iccid=digits + _luhn(digits),
             operator=package.operator,
-            created_at=_stamp(self.now()),
+            created_at=at,
             unlimited=package.unlimited,
+            matching_id=f"SBX-{chance[16:40].upper()}",
         )
 
     def _sell(self, package: Package, kind: str, cards: list[Card], description: str | None) -> Order:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
@@ -35,14 +35,39 @@ class Offer:
 
 
 @dataclass(frozen=True, slots=True)
+class Esim:
+    """What a phone needs to install an eSIM. A secret: whoever has it can install it, and that works only once.
+
+    Args:
+        smdp_address: the server that hands the profile out, e.g. "rsp.example.com".
+        matching_id: the activation code there.
+        confirmation_code: what the phone asks for besides; "" when it asks for nothing.
+        msisdn, apn, apple_url: "" where the carrier does not tell.
+    """
+
+    smdp_address: str
+    matching_id: str = field(repr=False)
+    confirmation_code: str = field(default="", repr=False)
+    msisdn: str = field(default="", repr=False)
+    apn: str = ""
+    apple_url: str = field(default="", repr=False)
+
+    @property
+    def lpa(self) -> str:
+        """The text of the QR code, as in GSMA SGP.22: "LPA:1$address$code", with "$$1" when a code is asked for."""
+        return f"LPA:1${self.smdp_address}${self.matching_id}" + ("$$1" if self.confirmation_code else "")
+
+
+@dataclass(frozen=True, slots=True)
 class Activation:
-    """A package the carrier has put on a card.
+    """A package the carrier has put on a card, or sold as a new eSIM.
 
     Args:
         reference: the carrier's own id of it.
         key: the key we sent with the request, as the carrier gives it back.
         activated_at: when the carrier took it, aware UTC.
         ends_at: the carrier's own end, aware UTC; None where it does not tell.
+        esim: the profile of an eSIM that was sold with it; None when it was put on a card that was there.
     """
 
     reference: str
@@ -51,6 +76,7 @@ class Activation:
     package: str
     activated_at: datetime
     ends_at: datetime | None = None
+    esim: Esim | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +123,14 @@ class Carrier(Protocol):
 
     def find(self, *, key: str, iccid: str, package: str) -> Outcome[tuple[Activation, ...]]:
         """Everything the carrier took under exactly this key, card and package, oldest first. Changes nothing."""
+        ...
+
+    def issue(self, *, key: str, package: str) -> Outcome[Activation]:
+        """Sell one new eSIM with this package, its ``esim`` told. Not idempotent: after ``Unknown`` ``find_issued``."""
+        ...
+
+    def find_issued(self, *, key: str, package: str) -> Outcome[tuple[Activation, ...]]:
+        """Every new eSIM sold under exactly this key and package, oldest first, ``esim`` told. Changes nothing."""
         ...
 
     def usage(self, *, iccid: str) -> Outcome[Usage]:

@@ -4,7 +4,9 @@ from django.db import models
 
 
 class Attempt(models.Model):
-    """One thing asked of a carrier: put this package on this card. Its id is the key under which the carrier knows it.
+    """One thing asked of a carrier: put this package on this card, or sell it as a new eSIM.
+
+    Its id is the key under which the carrier knows it.
 
     ``intended``: written before the call; the call may be on the wire until ``lease_until``.
     ``unknown``: the call ended without an answer that tells. ``absent``: it was looked for and is surely not there.
@@ -24,7 +26,11 @@ class Attempt(models.Model):
     cause = models.UUIDField(help_text="What was paid for: the order.")
     ordinal = models.PositiveSmallIntegerField(default=0)
     carrier = models.CharField(max_length=40)
-    iccid = models.CharField(max_length=20)
+    is_first = models.BooleanField(
+        default=False, db_default=False, help_text="A new eSIM is bought; else a card is renewed."
+    )
+    iccid = models.CharField(max_length=20, blank=True, help_text="Of a new eSIM: empty until the carrier tells it.")
+    esim = models.JSONField(null=True, help_text="The new eSIM's profile until its card is there. A secret.")
     package = models.CharField(max_length=120)
     state = models.CharField(max_length=12, choices=State.choices)
     lease_until = models.DateTimeField(null=True, help_text="Somebody is asking or looking until then.")

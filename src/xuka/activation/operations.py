@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from functools import cache, partial
 from uuid import UUID
@@ -17,7 +17,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils.module_loading import import_string
 
-from xuka.activation.contract import Activation, Carrier, Offer, Usage
+from xuka.activation.contract import Activation, Carrier, Esim, Offer, Usage
 from xuka.activation.models import Attempt, BalanceReading, OfferReading
 from xuka.activation.rules import BALANCE_FRESH, LEASE_MARGIN, OFFERS_FRESH, exact, key_of, look_again_after, words_of
 from xuka.kernel.money import Money
@@ -44,12 +44,22 @@ class Call:
 
 
 def intend(
-    *, there: Attempt | None, cause: UUID, ordinal: int, carrier_name: str, iccid: str, package: str, now: datetime
+    *,
+    there: Attempt | None,
+    cause: UUID,
+    ordinal: int,
+    carrier_name: str,
+    iccid: str | None,
+    package: str,
+    now: datetime,
 ) -> Call:
     """Write down that the carrier is about to be asked, with a lease longer than the whole call.
 
     Must commit before the call is made. For an attempt that is ``there`` this is a further ask under the same key; the
     caller (``renewals.rules``) has made sure that the one before surely did not act, and holds the lock on its cause.
+
+    Args:
+        iccid: the card that the package is put on; None to buy a new eSIM.
     """
     them = carrier(carrier_name)
     key = key_of(cause=cause, ordinal=ordinal)
@@ -65,13 +75,16 @@ def intend(
     }
     if there is None:
         attempt = Attempt.objects.create(
-            id=key, cause=cause, ordinal=ordinal, carrier=carrier_name, iccid=iccid, package=package, intended_at=now,
-            asks=1, **values,
+            id=key, cause=cause, ordinal=ordinal, carrier=carrier_name, is_first=iccid is None, iccid=iccid or "",
+            package=package, intended_at=now, asks=1, **values,
         )  # fmt: skip
     else:
         attempt = there
         Attempt.objects.filter(id=key).update(asks=attempt.asks + 1, **values)
-    ask = partial(them.renew, key=words_of(key), iccid=attempt.iccid, package=attempt.package)
+    if attempt.is_first:
+        ask = partial(them.issue, key=words_of(key), package=attempt.package)
+    else:
+        ask = partial(them.renew, key=words_of(key), iccid=attempt.iccid, package=attempt.package)
     return Call(key, ask, is_look=False, lease_until=lease_until, not_after=_not_after())
 
 
@@ -83,7 +96,10 @@ def begin_look(attempt: Attempt, *, now: datetime) -> Call:
         attempt.unknown_asks += 1
     attempt.lease_until = now + them.call_deadline + LEASE_MARGIN
     attempt.save(update_fields=["state", "unknown_asks", "lease_until"])
-    ask = partial(them.find, key=words_of(attempt.id), iccid=attempt.iccid, package=attempt.package)
+    if attempt.is_first:
+        ask = partial(them.find_issued, key=words_of(attempt.id), package=attempt.package)
+    else:
+        ask = partial(them.find, key=words_of(attempt.id), iccid=attempt.iccid, package=attempt.package)
     return Call(attempt.id, ask, is_look=True, lease_until=attempt.lease_until, not_after=_not_after())
 
 
@@ -127,8 +143,13 @@ def _count(attempt: Attempt, outcome: Outcome, now: datetime) -> tuple[Activatio
         attempt.look_at = now + look_again_after(attempt.looks)
         return ()
     attempt.look_at = None
-    ours = exact(outcome.value, key=words_of(attempt.id), iccid=attempt.iccid, package=attempt.package)
+    ours = _ours(attempt, outcome.value)
     return tuple(a for a in ours if a.reference != attempt.reference)
+
+
+def _ours(attempt: Attempt, found: tuple[Activation, ...]) -> tuple[Activation, ...]:
+    iccid = None if attempt.is_first else attempt.iccid
+    return exact(found, key=words_of(attempt.id), iccid=iccid, package=attempt.package)
 
 
 def _settle_ask(attempt: Attempt, outcome: Outcome, now: datetime) -> tuple[Activation, ...]:
@@ -151,7 +172,7 @@ def _settle_ask(attempt: Attempt, outcome: Outcome, now: datetime) -> tuple[Acti
 def _settle_look(attempt: Attempt, outcome: Outcome, now: datetime) -> tuple[Activation, ...]:
     match outcome:
         case Done(found):
-            ours = exact(found, key=words_of(attempt.id), iccid=attempt.iccid, package=attempt.package)
+            ours = _ours(attempt, found)
             attempt.looks = 0
             if ours:
                 _adopt(attempt, ours[0])
@@ -187,6 +208,9 @@ def _adopt(attempt: Attempt, activation: Activation) -> None:
     attempt.reference = activation.reference
     attempt.activated_at = activation.activated_at
     attempt.carrier_ends_at = activation.ends_at
+    if attempt.is_first:
+        attempt.iccid = activation.iccid
+        attempt.esim = asdict(activation.esim) if activation.esim else None
     attempt.reason = ""
     attempt.looks = 0
     attempt.look_at = attempt.absent_at  # once more, to count: did the carrier take it more than once?
@@ -199,10 +223,23 @@ def attempt_of(*, cause: UUID, ordinal: int = 0, lock: bool = False) -> Attempt 
 
 
 def adopt_by_hand(attempt: Attempt, *, reference: str, now: datetime) -> None:
-    """A person has seen at the carrier that it was done."""
+    """A person has seen at the carrier that a card was renewed. A new eSIM's profile only the carrier can tell."""
+    assert not attempt.is_first, "a new eSIM is found by looking"
     _adopt(attempt, Activation(reference, words_of(attempt.id), attempt.iccid, attempt.package, activated_at=now))
     attempt.lease_until = attempt.look_at = None  # a person has counted
     attempt.save()
+
+
+def esim_of(attempt: Attempt) -> Esim:
+    """The profile of the new eSIM that this attempt brought. It must be one."""
+    assert attempt.esim is not None, "only what the carrier told can be installed"
+    return Esim(**attempt.esim)
+
+
+def forget_esim(attempt: Attempt) -> None:
+    """The card is there and keeps the profile: it is kept in one place only."""
+    attempt.esim = None
+    attempt.save(update_fields=["esim"])
 
 
 def declare_absent(attempt: Attempt) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
+from xuka.activation import rules
 from xuka.activation.models import Attempt, BalanceReading, OfferReading
 from xuka.activation.rules import Standing, standing
 from xuka.kernel.money import Money
@@ -30,6 +31,17 @@ def standings_of(*, line_id: UUID, carrier_name: str, packages: list[str], now: 
         )
         for package in packages
     }
+
+
+def standing_of_new(*, carrier_name: str, cost: Money, now: datetime) -> Standing:
+    """Whether a new eSIM of this cost can be sold, by the last reading of the seller's credit."""
+    balance = BalanceReading.objects.filter(carrier=carrier_name).first()
+    return rules.standing_of_new(
+        cost=cost,
+        balance=Money(balance.amount_minor, balance.currency) if balance else None,
+        balance_as_of=balance.as_of if balance else None,
+        now=now,
+    )
 
 
 def attempts_of(cause: UUID) -> list[Attempt]:

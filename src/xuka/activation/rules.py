@@ -74,7 +74,16 @@ def standing(
     return Standing()
 
 
-def exact(found: tuple[Activation, ...], *, key: str, iccid: str, package: str) -> tuple[Activation, ...]:
-    """Only what is exactly ours, oldest first: the carrier's filter may be a LIKE. Of the same second, as listed."""
-    ours = [a for a in found if (a.key, a.iccid, a.package) == (key, iccid, package)]
+def standing_of_new(*, cost: Money, balance: Money | None, balance_as_of: datetime | None, now: datetime) -> Standing:
+    """Whether payment of a new eSIM may be offered: no card is there to ask about, so by the seller's credit alone."""
+    return standing(offered_cost=cost, offers_reason="", balance=balance, balance_as_of=balance_as_of, now=now)
+
+
+def exact(found: tuple[Activation, ...], *, key: str, iccid: str | None, package: str) -> tuple[Activation, ...]:
+    """Only what is exactly ours, oldest first: the carrier's filter may be a LIKE. Of the same second, as listed.
+
+    Args:
+        iccid: None for new eSIMs, which have a card of their own each.
+    """
+    ours = [a for a in found if (a.key, a.package) == (key, package) and iccid in (None, a.iccid)]
     return tuple(sorted(ours, key=lambda a: a.activated_at))

@@ -35,6 +35,21 @@ class Line(models.Model):
         return f"…{self.iccid[-4:]}"
 
 
+class Esim(models.Model):
+    """What a phone needs to install an eSIM that was bought here. A secret: shown to the card's owner, never logged."""
+
+    line = models.OneToOneField(Line, models.PROTECT, primary_key=True, related_name="+")
+    line_id: UUID
+    smdp_address = models.CharField(max_length=255, help_text="The server that hands the profile out.")
+    matching_id = models.CharField(max_length=255, help_text="The activation code there.")
+    confirmation_code = models.CharField(max_length=255, blank=True)
+    apple_url = models.TextField(blank=True, help_text="The carrier's own one-tap link for iPhones; empty: none told.")
+    apn = models.CharField(max_length=100, blank=True, help_text="Empty where the carrier does not tell.")
+
+    def __str__(self) -> str:
+        return f"eSIM of {self.line_id}"
+
+
 class Period(models.Model):
     """A stretch of service that a line is entitled to, under one plan version.
 

@@ -13,7 +13,7 @@ from xuka.catalogue import queries as catalogue
 from xuka.catalogue.models import PlanVersion
 from xuka.journal import operations as journal
 from xuka.kernel import ids
-from xuka.lines.models import Line, Period
+from xuka.lines.models import Esim, Line, Period
 from xuka.lines.queries import booked, span_of, timeline
 from xuka.lines.rules import Placed, claim_code_hash, iccid_of, is_claim_code, lay_out, next_start, place
 
@@ -51,6 +51,59 @@ def add_to_stock(
         created_at=now,
     )
     journal.record(what="line.added", subject=line.id, who=who, now=now)
+    return line
+
+
+@transaction.atomic(savepoint=False)
+def issue(
+    *,
+    id: UUID,
+    iccid: str,
+    msisdn: str,
+    plan_version: PlanVersion,
+    owner: UUID,
+    smdp_address: str,
+    matching_id: str,
+    confirmation_code: str,
+    apple_url: str,
+    apn: str,
+    who: str,
+    now: datetime,
+) -> Line:
+    """Add the card of a new eSIM that its owner has bought, with what a phone needs to install it.
+
+    Its activation code is its claim code. The same id again changes nothing and returns the card of the first call.
+    The ICCID is taken as the carrier tells it: it has been paid for.
+
+    Args:
+        msisdn, confirmation_code, apple_url, apn: "" where the carrier does not tell.
+    """
+    there = Line.objects.filter(id=id).first()
+    if there:
+        return there
+    market = plan_version.plan.market
+    line = Line.objects.create(
+        id=id,
+        iccid=iccid,
+        msisdn=msisdn or None,
+        carrier=plan_version.carrier,
+        market=market,
+        zone=market.zone,
+        claim_code_hash=claim_code_hash(iccid=iccid, code=matching_id),
+        owner_id=owner,
+        plan_version=plan_version,
+        created_at=now,
+        claimed_at=now,
+    )
+    Esim.objects.create(
+        line=line,
+        smdp_address=smdp_address,
+        matching_id=matching_id,
+        confirmation_code=confirmation_code,
+        apple_url=apple_url,
+        apn=apn,
+    )
+    journal.record(what="line.issued", subject=line.id, who=who, after={"owner": str(owner)}, now=now)
     return line
 
 

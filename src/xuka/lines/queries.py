@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from django.db.models import Exists, OuterRef
+
 from xuka.catalogue import queries as catalogue
 from xuka.kernel.span import Span
-from xuka.lines.models import Line, Period
+from xuka.lines.models import Esim, Line, Period
 from xuka.lines.rules import Booked, Placed, lay_out
 
 
@@ -52,6 +54,11 @@ def line_of(customer: UUID, line_id: UUID) -> Line | None:
 def line(line_id: UUID) -> Line | None:
     """The line of this id, whoever owns it; None when there is none. For staff and jobs."""
     return _lines().filter(id=line_id).first()
+
+
+def esim_of(line_id: UUID) -> Esim | None:
+    """What a phone needs to install this eSIM; None for a card that was not bought here as one. A secret."""
+    return Esim.objects.filter(line_id=line_id).first()
 
 
 def lines_in_use(*, carrier: str) -> list[Line]:
@@ -106,4 +113,6 @@ def span_of(period: Period) -> Span | None:
 
 
 def _lines():
-    return Line.objects.select_related("market", "plan_version__plan__network")
+    """Cards with their ``is_esim``: bought here as an eSIM, and installed from here."""
+    is_esim = Exists(Esim.objects.filter(line=OuterRef("pk")))
+    return Line.objects.select_related("market", "plan_version__plan__network").annotate(is_esim=is_esim)

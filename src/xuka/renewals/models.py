@@ -14,8 +14,8 @@ class Quote(models.Model):
     id = models.UUIDField(primary_key=True)
     customer = models.ForeignKey("accounts.User", models.PROTECT, related_name="+")
     customer_id: UUID
-    line = models.ForeignKey("lines.Line", models.PROTECT, related_name="+")
-    line_id: UUID
+    line = models.ForeignKey("lines.Line", models.PROTECT, null=True, related_name="+", help_text="Null: a new eSIM.")
+    line_id: UUID | None
     plan_version = models.ForeignKey("catalogue.PlanVersion", models.PROTECT, related_name="+")
     plan_version_id: UUID
     track = models.CharField(max_length=20, default="main")
@@ -41,15 +41,30 @@ class Quote(models.Model):
         """Whether it may be paid now."""
         return not self.why_not
 
+    @property
+    def market_id(self) -> str:
+        """The market in which it is bought."""
+        return self.plan_version.plan.market_id
+
+    @property
+    def zone(self) -> str:
+        """The zone in which its times are shown."""
+        return self.line.zone if self.line else self.plan_version.plan.market.zone
+
 
 class Order(models.Model):
-    """A bought renewal on its way. Only ``operations.move_to`` assigns ``state``."""
+    """A bought renewal, or a new eSIM, on its way. Only ``steps.move_to`` assigns ``state``."""
 
     id = models.UUIDField(primary_key=True, help_text="Made by the buyer's browser: the idempotency key.")
     customer = models.ForeignKey("accounts.User", models.PROTECT, related_name="+")
     customer_id: UUID
-    line = models.ForeignKey("lines.Line", models.PROTECT, related_name="+")
-    line_id: UUID
+    line = models.ForeignKey(
+        "lines.Line", models.PROTECT, null=True, related_name="+", help_text="Null: a new eSIM, until it is delivered."
+    )
+    line_id: UUID | None
+    is_first = models.BooleanField(
+        default=False, db_default=False, help_text="A new eSIM is bought; else a card is renewed."
+    )
     plan_version = models.ForeignKey("catalogue.PlanVersion", models.PROTECT, related_name="+")
     plan_version_id: UUID
     quote = models.OneToOneField(Quote, models.PROTECT, related_name="+")
@@ -80,6 +95,10 @@ class Order(models.Model):
                 condition=Q(state__in=[state.value for state in OPEN_STATES]),
             ),
             models.CheckConstraint(condition=Q(total_minor__gt=0), name="order_total_positive"),
+            models.CheckConstraint(condition=Q(line__isnull=False) | Q(is_first=True), name="order_renews_a_line"),
+            models.CheckConstraint(
+                condition=Q(line__isnull=False) | ~Q(state=State.ACTIVE.value), name="order_active_has_a_line"
+            ),
         ]
         indexes = [
             models.Index(fields=["next_step_at"], name="order_due", condition=Q(next_step_at__isnull=False)),
@@ -88,3 +107,13 @@ class Order(models.Model):
 
     def __str__(self) -> str:
         return f"{self.id} {self.state}"
+
+    @property
+    def market_id(self) -> str:
+        """The market in which it is bought."""
+        return self.plan_version.plan.market_id
+
+    @property
+    def zone(self) -> str:
+        """The zone in which its times are shown."""
+        return self.line.zone if self.line else self.plan_version.plan.market.zone

@@ -1,4 +1,4 @@
-"""The story of a renewal: quote -> order -> funds -> activation -> new period.
+"""The story of a renewal: quote -> order -> funds -> activation -> new period. A new eSIM is bought by the same story.
 
 ``advance`` moves an order at most one step. A job, the sweeper, a webhook or a hand may call it at any time, any number
 of times, from anywhere. What the next step is, ``rules.next_step`` decides; here it is taken.
@@ -117,6 +117,32 @@ def quote(*, line_id: UUID, plan_version_id: UUID, customer: UUID, now: datetime
         line_id=line.id, carrier_name=line.carrier, package=version.package, now=now
     )
     stacked = _stacked(line, version, now)
+    return _new_quote(line, version, customer, stacked, standing.why_not, now)
+
+
+def quote_new(*, plan_version_id: UUID, customer: UUID, now: datetime) -> Quote:
+    """Say what a new eSIM with this plan costs, and promise it for 15 minutes. Its ``line`` is None.
+
+    The carrier is asked first (with no transaction open) for the seller's credit; where that does not cover it, the
+    quote says ``why_not`` and cannot be paid.
+
+    Raises:
+        CannotRenew: "unknown_plan": it is not sold, or not as a new eSIM.
+    """
+    version = catalogue.plan_version(plan_version_id)
+    if version is None or not version.plan.on_sale or version.plan.current_id != version.id:
+        raise CannotRenew("unknown_plan")
+    if not version.first_package:
+        raise CannotRenew("unknown_plan")
+    activation.refresh_balance(carrier_name=version.carrier, now=now)
+    cost = Money(version.cost_minor, version.cost_currency)
+    standing = activation_queries.standing_of_new(carrier_name=version.carrier, cost=cost, now=now)
+    return _new_quote(None, version, customer, _stacked(None, version, now), standing.why_not, now)
+
+
+def _new_quote(
+    line: Line | None, version: PlanVersion, customer: UUID, stacked: Stacked, why_not: str, now: datetime
+) -> Quote:
     tax = version.plan.market.tax_basis_points
     price = rules.price(
         plan_price=Money(version.price_minor, version.currency), label=version.plan_id, tax_basis_points=tax
@@ -136,13 +162,17 @@ def quote(*, line_id: UUID, plan_version_id: UUID, customer: UUID, now: datetime
         ends_at=stacked.span.ends_at,
         kept=list(stacked.kept),
         lost=list(stacked.lost),
-        why_not=standing.why_not,
+        why_not=why_not,
         quoted_at=now,
         expires_at=now + rules.QUOTE_LIVES,
     )
 
 
-def _stacked(line: Line, version: PlanVersion, now: datetime) -> Stacked:
+def _stacked(line: Line | None, version: PlanVersion, now: datetime) -> Stacked:
+    """What it would do to this card; None for a card that is not there yet, and has nothing to keep."""
+    if line is None:
+        fresh = rules.stack(booked_until=None, queued=0, policy=catalogue.policy(version), now=now)
+        return replace(fresh, kept=())
     timeline = lines_queries.timeline(line, now)
     policy, until = catalogue.policy(version), timeline.valid_until
     try:
@@ -180,11 +210,11 @@ def place(*, order_id: UUID, quote_id: UUID, customer: UUID, now: datetime, pays
     quote = Quote.objects.select_related("plan_version__plan__market").filter(id=quote_id, customer_id=customer).first()
     if quote is None:
         raise UnknownQuote
-    line = lines.lock(quote.line_id)
+    line = _lock(quote)
     first = _order_there(order_id, quote, customer)
     if first:
         return first
-    if line.owner_id != customer:
+    if line is not None and line.owner_id != customer:
         raise UnknownQuote
     if now >= quote.expires_at:
         raise QuoteExpired
@@ -194,10 +224,20 @@ def place(*, order_id: UUID, quote_id: UUID, customer: UUID, now: datetime, pays
     return _new_order(order_id, quote, pays_with, now)
 
 
+def _lock(quote: Quote) -> Line | None:
+    """Whoever places an order holds the lock on its card; where there is none yet, on its quote."""
+    if quote.line_id is not None:
+        return lines.lock(quote.line_id)
+    Quote.objects.select_for_update(of=("self",)).get(id=quote.id)
+    return None
+
+
 def _order_there(order_id: UUID, quote: Quote, customer: UUID) -> Order | None:
     """The order that this buyer is to be shown instead of a new one, if there is one. The line is locked."""
-    is_open = Q(line_id=quote.line_id, track=quote.track, state__in=rules.OPEN_STATES)
-    there = list(Order.objects.filter(Q(id=order_id) | Q(quote=quote) | is_open))
+    same = Q(id=order_id) | Q(quote=quote)
+    if quote.line_id is not None:
+        same |= Q(line_id=quote.line_id, track=quote.track, state__in=rules.OPEN_STATES)
+    there = list(Order.objects.filter(same))
     for order in there:
         if order.id == order_id and (order.quote_id, order.customer_id) != (quote.id, customer):
             raise DifferentOrder
@@ -207,7 +247,7 @@ def _order_there(order_id: UUID, quote: Quote, customer: UUID) -> Order | None:
     return min(ours, key=lambda order: (order.id != order_id, order.quote_id != quote.id), default=None)
 
 
-def _require_same_result(quote: Quote, line: Line, now: datetime) -> None:
+def _require_same_result(quote: Quote, line: Line | None, now: datetime) -> None:
     quoted = Stacked(
         Span(quote.starts_at, quote.ends_at), quote.starts_on_activation, tuple(quote.kept), tuple(quote.lost)
     )
@@ -226,6 +266,7 @@ def _new_order(order_id: UUID, quote: Quote, pays_with: str, now: datetime) -> O
         id=order_id,
         customer_id=quote.customer_id,
         line_id=quote.line_id,
+        is_first=quote.line_id is None,
         plan_version=quote.plan_version,
         quote=quote,
         track=quote.track,
@@ -323,7 +364,7 @@ def pay(
             raise CannotPay("not_waiting")
         order.has_payments = True
         order.save()
-        market = order.line.market_id
+        market = order.market_id
     try:
         payment = payments.begin(
             id=payment_id,
@@ -427,7 +468,7 @@ def advance(*, order_id: UUID, now: datetime) -> bool:
 
 
 def _locked(order_id: UUID) -> Order | None:
-    rows = Order.objects.select_for_update(of=("self",)).select_related("plan_version", "line")
+    rows = Order.objects.select_for_update(of=("self",)).select_related("plan_version__plan__market", "line")
     return rows.filter(id=order_id).first()
 
 
@@ -467,7 +508,8 @@ def decide(*, order_id: UUID, exit: str, staff: UUID, why: str, now: datetime, r
     Raises:
         UnknownOrder: no such order.
         CannotDecide: "no_reason", "no_reference", "not_waiting" (it needs no person), "being_asked" (a call is on the
-            wire: try again in a minute). Nothing was changed.
+            wire: try again in a minute), "first_adopt" (a new eSIM's profile only the carrier can tell: it goes on
+            being looked for). Nothing was changed.
     """
     order = _locked(order_id)
     if order is None:
@@ -506,5 +548,7 @@ def _require_decidable(
         raise CannotDecide("no_reason")
     if exit == "adopt" and not reference.strip():
         raise CannotDecide("no_reference")
+    if exit == "adopt" and order.is_first:
+        raise CannotDecide("first_adopt")
     if attempt.lease_until is not None and now < attempt.lease_until:
         raise CannotDecide("being_asked")

@@ -138,4 +138,6 @@ def decided_by(order: Order) -> datetime | None:
 
 
 def _orders():
-    return Order.objects.select_related("line__market", "plan_version__plan__network", "quote")
+    return Order.objects.select_related(
+        "line__market", "plan_version__plan__network", "plan_version__plan__market", "quote"
+    )

@@ -15,10 +15,12 @@ from xuka.activation.contract import Activation
 from xuka.activation.models import Attempt
 from xuka.activation.operations import Call
 from xuka.journal import operations as journal
+from xuka.kernel import ids
 from xuka.ledger import operations as ledger
 from xuka.ledger import queries as ledger_queries
 from xuka.ledger.rules import Leg, wallet_id
 from xuka.lines import operations as lines
+from xuka.lines.queries import Line
 from xuka.payments import operations as payments
 from xuka.payments import queries as payments_queries
 from xuka.payments import refunds
@@ -73,8 +75,8 @@ def _ask(order: Order, attempt: Attempt | None, now: datetime) -> Call:
         cause=order.id,
         ordinal=0,
         carrier_name=order.plan_version.carrier,
-        iccid=order.line.iccid,
-        package=order.plan_version.package,
+        iccid=None if order.is_first else _card(order).iccid,
+        package=order.plan_version.first_package if order.is_first else order.plan_version.package,
         now=now,
     )
     order.next_step_at = call.lease_until
@@ -99,12 +101,14 @@ def _call_a_person(order: Order, attempt: Attempt | None, now: datetime) -> None
 
 
 def deliver(order: Order, attempt: Attempt | None, now: datetime) -> None:
-    """The carrier took it: the period opens and the money is earned, together."""
+    """The carrier took it: a new eSIM has its card, the period opens and the money is earned, together."""
     assert attempt is not None
     assert attempt.activated_at is not None
     assert order.funded_at is not None
+    if order.line_id is None:
+        order.line = _new_card(order, attempt, now)
     lines.open_period(
-        line_id=order.line_id,
+        line_id=_card(order).id,
         order_id=order.id,
         ordinal=attempt.ordinal,
         plan_version=order.plan_version,
@@ -123,6 +127,32 @@ def deliver(order: Order, attempt: Attempt | None, now: datetime) -> None:
     ledger.post(*(leg for leg in (net, inside) if leg.amount), now=now)
     order.reason = ""
     move_to(order, State.ACTIVE, who=f"carrier:{attempt.carrier}", now=now)
+
+
+def _card(order: Order) -> Line:
+    assert order.line is not None, "what is renewed or delivered is a card"
+    return order.line
+
+
+def _new_card(order: Order, attempt: Attempt, now: datetime) -> Line:
+    """One order, one card: its id follows from the order's."""
+    esim = activation.esim_of(attempt)
+    line = lines.issue(
+        id=ids.derived(order.id, "line"),
+        iccid=attempt.iccid,
+        msisdn=esim.msisdn,
+        plan_version=order.plan_version,
+        owner=order.customer_id,
+        smdp_address=esim.smdp_address,
+        matching_id=esim.matching_id,
+        confirmation_code=esim.confirmation_code,
+        apple_url=esim.apple_url,
+        apn=esim.apn,
+        who=f"carrier:{attempt.carrier}",
+        now=now,
+    )
+    activation.forget_esim(attempt)
+    return line
 
 
 # -- money ---------------------------------------------------------------------------------------------------------

@@ -42,6 +42,18 @@ class _Lost:
     sent: bool
 
 
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """Orders under our key: those whose row tells enough, by reference, and the others by id."""
+
+    confirmed: dict[str, Activation]
+    unconfirmed: dict[int, Mapping[str, Any]]
+
+
+def _oldest_first(found: Mapping[str, Activation]) -> Done[tuple[Activation, ...]]:
+    return Done(tuple(sorted(found.values(), key=lambda one: (one.activated_at, int(one.reference)))))
+
+
 class _TooLate(Exception):
     """The deadline passed before the first byte of the call went out."""
 
@@ -124,6 +136,36 @@ class Airalo:
         outcome = self._within_deadline(work, f"find on {ids.masked(iccid)}")
         return Unknown(f"could not look: {outcome.detail}") if isinstance(outcome, Refused) else outcome
 
+    def issue(self, *, key: str, package: str) -> Outcome[Activation]:
+        """Buy one new eSIM. NOT idempotent: Airalo has no such key. After ``Unknown`` call ``find_issued`` first.
+
+        ``Refused`` only for what surely did not happen, being unreachable included.
+        """
+
+        def work(until: float) -> Outcome[Activation]:
+            payload = {"package_id": package, "quantity": 1, "type": "sim", "description": key}
+            answer = self._ask("POST", "/v2/orders", until, payload=payload)
+            if isinstance(answer, wire.Answer):
+                return wire.issued_of(answer, key=key, package=package)
+            if isinstance(answer, _Lost) and not answer.sent:
+                return Refused(Reason.MAINTENANCE, UNREACHABLE_AGAIN_AFTER, answer.why)
+            return _not_read(answer)
+
+        return self._within_deadline(work, f"issue of {package}")
+
+    def find_issued(self, *, key: str, package: str) -> Outcome[tuple[Activation, ...]]:
+        """Every new eSIM bought under exactly this key and package, oldest first; failed and refunded ones not.
+
+        A look that fails in any way is ``Unknown``: never ``Refused``, never an empty ``Done``. Changes nothing.
+        """
+
+        def work(until: float) -> Outcome[tuple[Activation, ...]]:
+            found = self._find_issued(until, key=key, package=package)
+            return Unknown(f"could not look: {found.reason} {found.detail}") if isinstance(found, Refused) else found
+
+        outcome = self._within_deadline(work, f"find of a new {package}")
+        return Unknown(f"could not look: {outcome.detail}") if isinstance(outcome, Refused) else outcome
+
     def usage(self, *, iccid: str) -> Outcome[Usage]:
         """What is left on the card; volumes are None for unlimited plans. Changes nothing."""
 
@@ -145,6 +187,40 @@ class Airalo:
     # -- looking for what was taken -----------------------------------------------------------------------------
 
     def _find(self, until: float, *, key: str, iccid: str, package: str) -> Outcome[tuple[Activation, ...]]:
+        def read(answer: wire.Answer) -> wire.Listed | Unknown:
+            return wire.listed_of(answer, key=key, iccid=iccid, package=package)
+
+        listed = self._listed(until, key=key, read=read)
+        if not isinstance(listed, _Found):
+            return listed
+        found, unconfirmed = listed.confirmed, listed.unconfirmed
+        confirmed = self._confirm(until, unconfirmed, iccid=iccid, package=package) if unconfirmed else Done(())
+        if not isinstance(confirmed, Done):
+            return confirmed
+        return _oldest_first(found | {activation.reference: activation for activation in confirmed.value})
+
+    def _find_issued(self, until: float, *, key: str, package: str) -> Outcome[tuple[Activation, ...]]:
+        def read(answer: wire.Answer) -> wire.Listed | Unknown:
+            return wire.listed_issued_of(answer, key=key, package=package)
+
+        listed = self._listed(until, key=key, read=read)
+        if not isinstance(listed, _Found):
+            return listed
+        found = dict(listed.confirmed)
+        for id in listed.unconfirmed:
+            answer = self._ask("GET", f"/v2/orders/{id}", until)
+            if not isinstance(answer, wire.Answer):
+                return _not_read(answer)
+            issued = wire.issued_order_of(answer)
+            if isinstance(issued, Unknown):
+                return issued
+            found[issued.reference] = issued
+        return _oldest_first(found)
+
+    def _listed(
+        self, until: float, *, key: str, read: Callable[[wire.Answer], wire.Listed | Unknown]
+    ) -> _Found | Refused | Unknown:
+        """Every page of the orders under this key, as ``read`` understands them."""
         found: dict[str, Activation] = {}
         unconfirmed: dict[int, Mapping[str, Any]] = {}
         page = last_page = 1
@@ -155,17 +231,13 @@ class Airalo:
                 return _not_read(answer)
             if refused := wire.refusal_of(answer):
                 return refused
-            listed = wire.listed_of(answer, key=key, iccid=iccid, package=package)
+            listed = read(answer)
             if isinstance(listed, Unknown):
                 return listed
             found |= {activation.reference: activation for activation in listed.confirmed}
             unconfirmed |= dict(listed.unconfirmed)
             page, last_page = page + 1, listed.last_page
-        confirmed = self._confirm(until, unconfirmed, iccid=iccid, package=package) if unconfirmed else Done(())
-        if not isinstance(confirmed, Done):
-            return confirmed
-        found |= {activation.reference: activation for activation in confirmed.value}
-        return Done(tuple(sorted(found.values(), key=lambda one: (one.activated_at, int(one.reference)))))
+        return _Found(found, unconfirmed)
 
     def _confirm(
         self, until: float, rows: Mapping[int, Mapping[str, Any]], *, iccid: str, package: str
@@ -245,7 +317,7 @@ class Airalo:
         path: str,
         until: float,
         *,
-        payload: Mapping[str, str] | None = None,
+        payload: Mapping[str, str | int] | None = None,
         params: Mapping[str, Any] | None = None,
     ) -> wire.Answer | Refused | _Lost:
         """One authorised call. An old token is renewed once: a call answered 401 was surely not carried out."""
@@ -267,7 +339,7 @@ class Airalo:
         until: float,
         *,
         token: str | None = None,
-        payload: Mapping[str, str] | None = None,
+        payload: Mapping[str, str | int] | None = None,
         form: Mapping[str, str] | None = None,
         params: Mapping[str, Any] | None = None,
     ) -> wire.Answer | _Lost:

@@ -8,14 +8,15 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from xuka.activation.contract import Activation, Offer, Reason, Usage
+from xuka.activation.contract import Activation, Esim, Offer, Reason, Usage
 from xuka.kernel import ids
 from xuka.kernel.money import Money, from_major
 from xuka.kernel.outcome import Done, Outcome, Refused, Unknown
@@ -53,6 +54,13 @@ TAKEN = frozenset({"completed"})
 NOT_TAKEN = frozenset({"failed", "refunded"})
 
 
+APPLE_LINKS = "https://esimsetup.apple.com/"
+"""Where a one-tap link of an eSIM leads; any other is not followed."""
+
+# An SM-DP+ address and an activation code, of what GSMA SGP.22 lets them be made.
+_INSTALLABLE = re.compile(r"[A-Za-z0-9.\-_:]{1,255}")
+
+
 class Unreadable(ValueError):
     """The answer is not of a documented shape; the sentence says what was seen."""
 
@@ -82,7 +90,7 @@ def answer_of(*, status: int, content: bytes, headers: Mapping[str, str]) -> Ans
     return Answer(status, body, _date(headers.get("date", "")), _retry_after(headers.get("retry-after", "")))
 
 
-def signature(secret: str, payload: Mapping[str, str]) -> str:
+def signature(secret: str, payload: Mapping[str, str | int]) -> str:
     """The ``airalo-signature`` header: HMAC-SHA512 in hex over compact JSON with "/" written as in PHP.
 
     Raises ``AssertionError`` for text that is not ASCII: there Airalo's own SDKs disagree with each other.
@@ -182,12 +190,28 @@ def activation_of(answer: Answer, *, key: str, iccid: str, package: str) -> Outc
         return _unreadable(answer, seen)
 
 
+def issued_of(answer: Answer, *, key: str, package: str) -> Outcome[Activation]:
+    """The order of POST /v2/orders for one new eSIM, its profile inside.
+
+    An answer for anything else than we asked for is ``Unknown``: something was taken, but what?
+    """
+    if refused := refusal_of(answer):
+        return refused
+    try:
+        order = _data(answer)
+        if (order.get("description"), order.get("package_id"), order.get("type")) != (key, package, "sim"):
+            raise Unreadable("an order for something else")
+        return Done(_issued(order))
+    except Unreadable as seen:
+        return _unreadable(answer, seen)
+
+
 @dataclass(frozen=True, slots=True)
 class Listed:
     """One page of orders that carry exactly our key and package and were taken.
 
     Args:
-        confirmed: those whose row names our card.
+        confirmed: those whose row names our card, or the new eSIM.
         unconfirmed: the ids and rows that do not say which card they are for.
         last_page: the number of the last page.
     """
@@ -200,11 +224,7 @@ class Listed:
 def listed_of(answer: Answer, *, key: str, iccid: str, package: str) -> Listed | Unknown:
     """One page of GET /v2/orders. Its filter is LIKE, so key, package and card are compared here, exactly."""
     try:
-        rows = _rows(answer)
-        meta = answer.body.get("meta")
-        last_page = meta.get("last_page") if isinstance(meta, dict) else None
-        if not isinstance(last_page, int):
-            raise Unreadable("a list that does not tell its last page")
+        rows, last_page = _rows(answer), _last_page(answer)
         ours = [row for row in rows if (row.get("description"), row.get("package_id")) == (key, package)]
         taken = [row for row in ours if is_taken(row)]
         cards = [(row, iccids_of(row)) for row in taken]
@@ -213,6 +233,28 @@ def listed_of(answer: Answer, *, key: str, iccid: str, package: str) -> Listed |
             tuple((_order_id(row), row) for row, named in cards if not named),
             last_page,
         )
+    except Unreadable as seen:
+        return Unknown(f"status {answer.status}: {seen}")
+
+
+def listed_issued_of(answer: Answer, *, key: str, package: str) -> Listed | Unknown:
+    """The same for new eSIMs: a row that does not tell its eSIM is unconfirmed, one that tells several unreadable."""
+    try:
+        ours = [row for row in _rows(answer) if (row.get("description"), row.get("package_id")) == (key, package)]
+        taken = [row for row in ours if is_taken(row)]
+        return Listed(
+            tuple(_issued(row) for row in taken if row.get("sims")),
+            tuple((_order_id(row), row) for row in taken if not row.get("sims")),
+            _last_page(answer),
+        )
+    except Unreadable as seen:
+        return Unknown(f"status {answer.status}: {seen}")
+
+
+def issued_order_of(answer: Answer) -> Activation | Unknown:
+    """The new eSIM that GET /v2/orders/{id} tells of."""
+    try:
+        return _issued(_data(answer))
     except Unreadable as seen:
         return Unknown(f"status {answer.status}: {seen}")
 
@@ -341,6 +383,14 @@ def _rows(answer: Answer) -> list[Mapping[str, Any]]:
     return rows
 
 
+def _last_page(answer: Answer) -> int:
+    meta = answer.body.get("meta")
+    last_page = meta.get("last_page") if isinstance(meta, dict) else None
+    if not isinstance(last_page, int):
+        raise Unreadable("a list that does not tell its last page")
+    return last_page
+
+
 def _text(row: Mapping[str, Any], name: str) -> str:
     value = row.get(name)
     if not isinstance(value, str) or not value:
@@ -363,6 +413,43 @@ def _activation(row: Mapping[str, Any], *, iccid: str) -> Activation:
         package=_text(row, "package_id"),
         activated_at=_moment(row.get("created_at")),
     )
+
+
+def _issued(row: Mapping[str, Any]) -> Activation:
+    sims = row.get("sims")
+    if not isinstance(sims, list) or len(sims) != 1 or not isinstance(sims[0], dict):
+        raise Unreadable("an order that does not tell one eSIM")
+    (sim,) = sims
+    iccid = _text(sim, "iccid")
+    if not re.fullmatch(r"89[0-9]{16,18}", iccid):
+        raise Unreadable("an eSIM without an ICCID")
+    return replace(_activation(row, iccid=iccid), esim=_esim(sim))
+
+
+def _esim(sim: Mapping[str, Any]) -> Esim:
+    """The profile: Airalo tells address and code on their own and as the text of the QR code, which may agree only."""
+    address, code = _said(sim, "lpa"), _said(sim, "matching_id")
+    parts = _said(sim, "qrcode").split("$")
+    if len(parts) >= 3 and parts[0] == "LPA:1":
+        address, code = address or parts[1], code or parts[2]
+        if (address, code) != (parts[1], parts[2]):
+            raise Unreadable("an eSIM whose QR code says something else")
+    if not _INSTALLABLE.fullmatch(address) or not _INSTALLABLE.fullmatch(code):
+        raise Unreadable("an eSIM that cannot be installed")
+    link = _said(sim, "direct_apple_installation_url")
+    return Esim(
+        smdp_address=address,
+        matching_id=code,
+        confirmation_code=_said(sim, "confirmation_code"),
+        msisdn=_said(sim, "msisdn"),
+        apn=_said(sim, "apn_value") or _said(sim, "apn"),
+        apple_url=link if link.startswith(APPLE_LINKS) else "",
+    )
+
+
+def _said(row: Mapping[str, Any], name: str) -> str:
+    value = row.get(name)
+    return value.strip() if isinstance(value, str) else ""
 
 
 def _net_price(row: Mapping[str, Any], pricing: Any) -> Money:
