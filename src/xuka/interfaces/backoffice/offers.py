@@ -108,7 +108,7 @@ class PlanVersions(Reading):
 
     @display(description="what customers are told")
     def told_terms(self, version: PlanVersion) -> str:
-        told = ((term.says, term.more) for term in texts.six_lines(version))
+        told = ((term.says, term.more) for term in texts.terms(version))
         return format_html_join("", "<div>{} <span class='bo-soft'>{}</span></div>", told)
 
     @display(description="policy document")

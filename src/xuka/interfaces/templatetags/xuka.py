@@ -36,6 +36,8 @@ ICONS = {
     "peak": "M4 20V14 M9.3 20V9 M14.6 20V5 M20 20v-9",
     "hotspot": "M12 18.6v.1 M8.5 15.2a5 5 0 0 1 7 0 M5.6 12a9 9 0 0 1 12.8 0 M3 8.8a13 13 0 0 1 18 0",
     "abroad": "M12 21a9 9 0 1 0 0-18 9 9 0 0 0 0 18z M3.4 9.5h17 M3.4 14.5h17 M12 3c-5 5-5 13 0 18 M12 3c5 5 5 13 0 18",
+    "voice": "M6 3.5h3l1.5 4.5-2 1.5a12 12 0 0 0 6 6l1.5-2 4.5 1.5v3a2 2 0 0 1-2 2A15 15 0 0 1 4 6a2 2 0 0 1 2-2.5",
+    "sms": "M4 5h16v11H9l-5 4z M8 9h8 M8 12h5",
     "clock": "M12 21a9 9 0 1 0 0-18 9 9 0 0 0 0 18z M12 7v5l3.5 2",
     "shield": "M12 3l7 2.5V11c0 4.6-3 8-7 10-4-2-7-5.4-7-10V5.5z M9 12l2.2 2.2L15.2 10",
     "mail": "M3.5 6h17v12h-17z M4 6.5l8 6.5 8-6.5",
@@ -99,8 +101,8 @@ def cap_words(version) -> str:
 
 @register.filter
 def terms(version) -> list[texts.Term]:
-    """The six lines that must be on screen before paying."""
-    return texts.six_lines(version)
+    """The lines that must be on screen before paying."""
+    return texts.terms(version)
 
 
 @register.filter

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
@@ -50,6 +50,11 @@ def local(moment: datetime, zone: str) -> datetime:
 def day(moment: datetime, zone: str) -> str:
     """ "2026年11月24日" / "24 November 2026"."""
     return format_date(local(moment, zone), "long", locale=locale())
+
+
+def calendar_day(of: date) -> str:
+    """A day on the calendar, in no zone: "24 November 2026"."""
+    return format_date(of, "long", locale=locale())
 
 
 def clock_time(moment: datetime, zone: str) -> str:

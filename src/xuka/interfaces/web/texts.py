@@ -17,7 +17,7 @@ from django.utils.translation import get_language, gettext, gettext_lazy, ngette
 from xuka.catalogue import queries as catalogue
 from xuka.catalogue import rules as catalogue_rules
 from xuka.catalogue.models import PlanVersion
-from xuka.catalogue.rules import Disclosure, Tier
+from xuka.catalogue.rules import Disclosure, Quota, Sms, Tier, Voice
 from xuka.interfaces.web import formats
 
 # --- forms -------------------------------------------------------------------------------------------------------
@@ -122,11 +122,16 @@ def _minutes(count: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One of the six lines that are on screen before paying."""
+    """One of the lines that are on screen before paying."""
 
     icon: str
     says: str
     more: str = ""
+
+
+def plan_name(version: PlanVersion) -> str:
+    """The plan's name in the page's language."""
+    return catalogue.name(version.plan, get_language() or "en")
 
 
 def cap(version: PlanVersion) -> str:
@@ -145,8 +150,8 @@ def cap(version: PlanVersion) -> str:
     return gettext("Unlimited: %(volume)s at full speed, then %(speed)s") % told
 
 
-def six_lines(version: PlanVersion) -> list[Term]:
-    """Cap, speed after it, reset, peak hours, hotspot, abroad."""
+def terms(version: PlanVersion) -> list[Term]:
+    """Cap, speed after it, reset, peak hours, hotspot, abroad, calls, texts."""
     policy = catalogue.policy(version)
     facts = catalogue_rules.disclosure(policy)
     return [
@@ -156,7 +161,45 @@ def six_lines(version: PlanVersion) -> list[Term]:
         _peak_term(facts),
         _hotspot_term(facts),
         _abroad_term(facts),
+        *_talk_terms(policy.quota, formats.country(version.plan.market_id)),
     ]
+
+
+def _talk_terms(quota: Quota, home: str) -> list[Term]:
+    """Calls and texts; one line where the plan has neither."""
+    if quota.voice is None and quota.sms is None:
+        return [Term("voice", gettext("Data only: no calls and no texts"))]
+    return [_voice_term(quota.voice, home), _sms_term(quota.sms, home)]
+
+
+def _voice_term(voice: Voice | None, home: str) -> Term:
+    if voice is None:
+        return Term("voice", gettext("No calls in it"))
+    more = "" if not voice.incoming_free else gettext("Being called costs nothing.")
+    if voice.minutes is None:
+        return Term(
+            "voice", gettext("Calls to %(where)s, minutes not counted") % {"where": _reach(voice.to, home)}, more
+        )
+    told = {"count": voice.minutes, "where": _reach(voice.to, home)}
+    says = ngettext("%(count)d minute of calls to %(where)s", "%(count)d minutes of calls to %(where)s", voice.minutes)
+    return Term("voice", says % told, more)
+
+
+def _sms_term(sms: Sms | None, home: str) -> Term:
+    if sms is None:
+        return Term("sms", gettext("No texts (SMS) in it"))
+    if sms.messages is None:
+        return Term("sms", gettext("Texts (SMS) to %(where)s, not counted") % {"where": _reach(sms.to, home)})
+    told = {"count": sms.messages, "where": _reach(sms.to, home)}
+    return Term(
+        "sms", ngettext("%(count)d text (SMS) to %(where)s", "%(count)d texts (SMS) to %(where)s", sms.messages) % told
+    )
+
+
+def _reach(to: str, home: str) -> str:
+    if to == "market":
+        return gettext("numbers in %(country)s") % {"country": home}
+    return gettext("numbers in every country")
 
 
 def _cap_term(facts: Disclosure) -> Term:
@@ -285,6 +328,8 @@ def cannot_renew(code: str, possible_at: datetime | None, zone: str) -> str:
         return gettext("Your card is already paid a long way ahead. You can add this plan from %(day)s on.") % {
             "day": formats.day(possible_at, zone)
         }
+    if code == "too_late":
+        return gettext("This card ended too long ago to be renewed. Nothing has been charged; write to us.")
     return gettext("This plan cannot be bought for this card any more. Please choose from the plans below.")
 
 
@@ -316,7 +361,7 @@ class PriceLine:
 
 def price_lines(lines: Iterable[Mapping[str, Any]], version: PlanVersion) -> list[PriceLine]:
     """The price lines of a quote; the plan is called by its name in the page's language."""
-    plan = catalogue.name(version.plan, get_language() or "en")
+    plan = plan_name(version)
     return [PriceLine(plan if one["kind"] == "plan" else one["label"], one["amount_minor"]) for one in lines]
 
 

@@ -22,14 +22,17 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from xuka.accounts import operations as accounts
+from xuka.catalogue import queries as catalogue
 from xuka.catalogue.models import PlanVersion
 from xuka.interfaces import clock
-from xuka.interfaces.web import choosing, errors, forms, payments, stories, texts, trail, ways, who
+from xuka.interfaces.web import choosing, errors, formats, forms, payments, stories, texts, trail, ways, who
 from xuka.kernel import ids
 from xuka.kernel.money import Money
+from xuka.kernel.span import Span
 from xuka.ledger import queries as ledger
 from xuka.lines import operations as lines
 from xuka.lines import queries as lines_queries
+from xuka.lines import rules as lines_rules
 from xuka.lines.queries import Entry, Line, Timeline
 from xuka.lines.rules import InvalidIccid
 from xuka.metering import queries as metering
@@ -186,18 +189,42 @@ def renew(request: HttpRequest, line_id: UUID) -> HttpResponse:
 
 
 def _choices_page(request: HttpRequest, line: Line, problem: str = "", status: int = 200) -> HttpResponse:
-    choices = renewals_queries.choices(line=line, now=clock.now())
+    now = clock.now()
+    choices = renewals_queries.choices(line=line, now=now)
     offered = [choice.version for choice in choices if choice.standing.is_offered]
     reasons = {choice.standing.why_not for choice in choices if not choice.standing.is_offered}
+    wanted = choosing.wanted(request.GET.get("until", ""), today=formats.local(now, line.zone).date())
     context = {
         "line": line,
-        "choices": offered,
+        "choices": choosing.choices(_offers(line, offered, now), until=wanted.day, zone=line.zone),
+        "wanted": wanted,
+        "today": formats.local(now, line.zone).date(),
         "why_not": texts.why_not(min(reasons)) if reasons and not offered else None,
         "problem": problem,
         "tab": "cards",
         "here": reverse("renew", args=[line.id]),
     }
     return render(request, "renew.html", context, status=status)
+
+
+def _offers(line: Line, versions: list[PlanVersion], now: datetime) -> list[choosing.Offer]:
+    """Each plan with the time that it would book if it were bought now."""
+    timeline = lines_queries.timeline(line, now) if versions else None
+    return [choosing.Offer(one, catalogue.policy(one), _would_book(timeline, one, now)) for one in versions if timeline]
+
+
+def _would_book(timeline: Timeline, version: PlanVersion, now: datetime) -> Span | None:
+    policy, until = catalogue.policy(version), timeline.valid_until
+    try:
+        return renewals_rules.stack(
+            booked_until=until,
+            queued=sum(entry.projected for entry in timeline.entries),
+            policy=policy,
+            anchor=lines_rules.run_anchor(timeline.placed, policy.period, until) if until else None,
+            now=now,
+        ).span
+    except renewals_rules.TooFarAhead:
+        return None
 
 
 @never_cache
@@ -261,6 +288,9 @@ def _quote_page(request: HttpRequest, quote: Quote, problem: str = "", status: i
         "price_lines": texts.price_lines(quote.lines, quote.plan_version),
         "change": choosing.change(
             starts_at=quote.starts_at, ends_at=quote.ends_at, starts_on_activation=quote.starts_on_activation, now=now
+        ),
+        "conditions": choosing.before_you_renew(
+            catalogue.policy(quote.plan_version), Money(quote.total_minor, quote.currency)
         ),
         "kept": texts.kept(quote.kept, quote.line.zone),
         "lost": texts.lost(quote.lost),
