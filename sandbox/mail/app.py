@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import datetime
 from io import BytesIO
 from typing import Any
@@ -28,7 +29,7 @@ LETTER_HEAD = '<!doctype html><base target="_blank"><style>body { font: 16px/1.5
 WORDS: Mapping[str, Mapping[str, str]] = {
     "en": {
         "title": "Inbox",
-        "note": "Every letter this demo sends ends here. Nothing leaves this machine.",
+        "note": "Every letter and text message this demo sends ends here. Nothing leaves this machine.",
         "empty": "No letters yet. They appear here by themselves.",
         "from": "From",
         "to": "To",
@@ -37,11 +38,13 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "letter": "The letter",
         "as_text": "As plain text",
         "files": "Files",
+        "phone": "Phone",
+        "letters": "Letters",
         "other": "中文",
     },
     "zh": {
         "title": "收件箱",
-        "note": "演示中发出的每一封邮件都会到这里，不会真的寄出。",
+        "note": "演示中发出的每一封邮件和短信都会到这里，不会真的寄出。",
         "empty": "还没有邮件。新邮件会自动出现在这里。",
         "from": "发件人",
         "to": "收件人",
@@ -50,6 +53,8 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "letter": "邮件正文",
         "as_text": "纯文本版本",
         "files": "附件",
+        "phone": "手机短信",
+        "letters": "邮件",
         "other": "English",
     },
 }
@@ -64,7 +69,7 @@ def application(inbox: Inbox) -> Flask:
     @app.get("/")
     def letters() -> str:
         address = request.args.get("to", "")
-        return render_template("inbox.html", mails=inbox.to(address), **_chrome())
+        return render_template("inbox.html", mails=inbox.to(address), texts=inbox.texts_to(address), **_chrome())
 
     @app.get("/<int:id>")
     def letter(id: int) -> str:
@@ -94,7 +99,8 @@ def application(inbox: Inbox) -> Flask:
     def messages() -> dict[str, Any]:
         wanted = request.args.get("to", "").lower()
         told = [one for one in inbox.told() if not wanted or wanted in {to.lower() for to in one["recipients"]}]
-        return {"count": len(told), "messages": told}
+        texts = [asdict(one) for one in inbox.texts_to(request.args.get("to", ""))]
+        return {"count": len(told) + len(texts), "messages": told, "texts": texts}
 
     @app.get("/favicon.ico")
     def icon() -> Response:
@@ -109,6 +115,13 @@ def _control(app: Flask, inbox: Inbox) -> None:
     def reset() -> dict[str, Any]:
         _only_from_here()
         inbox.clear()
+        return {}
+
+    @app.post("/control/texts")
+    def texts() -> dict[str, Any]:
+        _only_from_here()
+        sent = request.get_json()
+        inbox.keep_text(str(sent["from"]), str(sent["to"]), str(sent["text"]))
         return {}
 
     @app.post("/control/faults")

@@ -60,12 +60,26 @@ class Mail:
         return " ".join(self.text.split())[:140]
 
 
+@dataclass(frozen=True, slots=True)
+class Text:
+    """One text message as a phone shows it."""
+
+    received_at: str
+    sender: str
+    to: str
+    text: str
+
+
 @dataclass(slots=True)
 class Inbox:
-    """All letters, oldest first; safe between threads. ``fault`` happens ``times`` times (None: until taken back)."""
+    """All letters and text messages, oldest first; safe between threads.
+
+    ``fault`` happens ``times`` times (None: until taken back).
+    """
 
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     mails: list[Mail] = field(default_factory=list)
+    texts: list[Text] = field(default_factory=list)
     fault: str | None = None
     times: int | None = None
     lock: threading.RLock = field(default_factory=threading.RLock)
@@ -91,6 +105,16 @@ class Inbox:
             self.mails.append(mail)
             return mail
 
+    def keep_text(self, sender: str, to: str, text: str) -> None:
+        """Add one text message."""
+        with self.lock:
+            self.texts.append(Text(self.now().astimezone(UTC).isoformat(timespec="seconds"), sender, to, text))
+
+    def texts_to(self, number: str = "") -> list[Text]:
+        """Text messages to this number (all for ""), newest first."""
+        with self.lock:
+            return [one for one in reversed(self.texts) if number in {"", one.to}]
+
     def to(self, address: str = "") -> list[Mail]:
         """Letters to this address (all for ""), newest first."""
         with self.lock:
@@ -109,6 +133,7 @@ class Inbox:
         """Forget every letter and fault."""
         with self.lock:
             self.mails.clear()
+            self.texts.clear()
             self.fault = self.times = None
 
     def fail(self, fault: str | None, times: int | None = 1) -> None:

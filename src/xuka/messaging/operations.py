@@ -45,6 +45,7 @@ def queue(
     html: str = "",
     customer: UUID | None = None,
     secret: bool = False,
+    channel: str = "email",
     attachments: Sequence[tuple[str, str, bytes]] = (),
 ) -> UUID:
     """Put a message into the outbox, in the caller's transaction; it is sent soon after that commits.
@@ -53,9 +54,10 @@ def queue(
 
     Args:
         cause: the id of what it is about; for a message that may be repeated, a new id each time.
-        to: an e-mail address.
+        to: an e-mail address, or for "sms" a number in E.164.
         language: BCP 47 tag of the words.
         secret: the words hold a secret (a sign-in code): they are forgotten once it is sent or given up.
+        channel: "email" or "sms", a name in ``settings.CHANNELS``; a text message has no subject.
         attachments: files that go with it, each (name, type, bytes), in their order. They are kept until it is sent,
             however often it fails, and then forgotten.
         now: aware UTC.
@@ -76,6 +78,7 @@ def queue(
             "html": html,
             "customer_id": customer,
             "secret": secret,
+            "channel": channel,
             "queued_at": now,
             "next_try_at": now,
         },

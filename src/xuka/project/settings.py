@@ -7,6 +7,7 @@ import secrets
 from datetime import timedelta
 from pathlib import Path
 
+from django.core.exceptions import ImproperlyConfigured
 from psycopg.conninfo import conninfo_to_dict
 
 from xuka.project import postgres
@@ -245,6 +246,7 @@ CONTENT_SECURITY_POLICY = {
         "connect-src": ["'self'"],
         "form-action": ["'self'"],
         "manifest-src": ["'self'"],
+        "worker-src": ["'self'"],
         "base-uri": ["'none'"],
         "frame-ancestors": ["'none'"],
     },
@@ -313,6 +315,30 @@ CHANNELS = {
         "sender": os.environ.get("XUKA_MAIL_FROM", f"{SELLER_NAME} <{SELLER_MAIL}>"),
     },
 }
+# Text messages, where a gateway is named: over SMPP or over HTTP. Without one nothing about phones is offered.
+match SMS := os.environ.get("XUKA_SMS", ""):
+    case "":
+        pass
+    case "smpp":
+        CHANNELS["sms"] = {
+            "connector": "xuka.connectors.channels.smpp.connector.Smpp",
+            "host": os.environ.get("XUKA_SMPP_HOST", "127.0.0.1"),
+            "port": int(os.environ.get("XUKA_SMPP_PORT", "2775")),
+            "user": os.environ.get("XUKA_SMPP_USER", ""),
+            "password": os.environ.get("XUKA_SMPP_PASSWORD", ""),
+            "tls": _flag("XUKA_SMPP_TLS"),
+            "sender": os.environ.get("XUKA_SMS_FROM", "Xuka"),
+        }
+    case "http":
+        CHANNELS["sms"] = {
+            "connector": "xuka.connectors.channels.sms_http.connector.SmsHttp",
+            "base_url": os.environ.get("XUKA_SMS_HTTP_URL", "https://api.twilio.com"),
+            "sid": os.environ.get("XUKA_SMS_HTTP_SID", ""),
+            "token": os.environ.get("XUKA_SMS_HTTP_TOKEN", ""),
+            "sender": os.environ.get("XUKA_SMS_FROM", "Xuka"),
+        }
+    case _:
+        raise ImproperlyConfigured(f"XUKA_SMS is smpp, http or empty, not {SMS!r}.")
 
 PROCRASTINATE_IMPORT_PATHS = ["xuka.interfaces.jobs.tasks"]
 

@@ -69,7 +69,7 @@ class Command(BaseCommand):
 
 def _free_ports(first: int) -> dict[str, int]:
     """A port for each face, the usual one where it is free."""
-    wanted = {"web": first, "carrier": 8101, "inbox": 8102, "payments": 8103, "smtp": 8125}
+    wanted = {"web": first, "carrier": 8101, "inbox": 8102, "payments": 8103, "sms": 8104, "smtp": 8125}
     taken: set[int] = set()
     for name, port in wanted.items():
         while port in taken or not _is_free(port):
@@ -106,6 +106,10 @@ def _tell_everybody(ports: dict[str, int]) -> None:
         "XUKA_STRIPE_DEADLINE_SECONDS": DEADLINE_SECONDS,
         "XUKA_SMTP_HOST": "127.0.0.1",
         "XUKA_SMTP_PORT": str(ports["smtp"]),
+        "XUKA_SMS": "http",
+        "XUKA_SMS_HTTP_URL": f"http://127.0.0.1:{ports['sms']}",
+        "XUKA_SMS_HTTP_SID": "sandbox",
+        "XUKA_SMS_HTTP_TOKEN": "sandbox-token",
         "XUKA_DEMO_CARRIER_URL": f"http://127.0.0.1:{ports['carrier']}",
         "XUKA_DEMO_PAYMENTS_URL": f"http://127.0.0.1:{ports['payments']}",
         "XUKA_DEMO_INBOX_URL": f"http://127.0.0.1:{ports['inbox']}",
@@ -121,9 +125,12 @@ def _start_the_world(troupe: _Troupe, ports: dict[str, int]) -> None:
     troupe.start("payments", sys.executable, "-m", "sandbox.payments", "--port", str(ports["payments"]), *kept)
     mail = ["--smtp-port", str(ports["smtp"]), "--http-port", str(ports["inbox"])]
     troupe.start("inbox", sys.executable, "-m", "sandbox.mail", *mail, *offset)
+    phone = ["--inbox", f"http://127.0.0.1:{ports['inbox']}"]
+    troupe.start("sms", sys.executable, "-m", "sandbox.sms", "--port", str(ports["sms"]), *phone)
     _wait_for(f"http://127.0.0.1:{ports['carrier']}/control/health", troupe)
     _wait_for(f"http://127.0.0.1:{ports['payments']}/control/health", troupe)
     _wait_for(f"http://127.0.0.1:{ports['inbox']}/messages.json", troupe)
+    _wait_for(f"http://127.0.0.1:{ports['sms']}/control/health", troupe)
 
 
 def _wait_for(url: str, troupe: _Troupe) -> None:
