@@ -38,7 +38,7 @@ from xuka.renewals import queries as renewals_queries
 from xuka.renewals.models import Order, Quote
 
 BEGIN = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
-TOP_UPS = "/v2/orders/topups"
+TOP_UPS, ORDERS = "/v2/orders/topups", "/v2/orders"
 
 
 class Killed(BaseException):
@@ -49,9 +49,9 @@ class Trade:
     """The shop of ``web_world`` with a carrier that can fail, its jobs, and a clock that only the test moves.
 
     Attributes:
-        asked: the key of every top-up that was put on the wire, oldest first.
+        asked: the key of every top-up and new eSIM that was put on the wire, oldest first.
         looked: how often the carrier's list of orders was read.
-        on_wire: called with "before" and "after" while a top-up is on the wire.
+        on_wire: called with "before" and "after" while one of them is on the wire.
     """
 
     def __init__(self) -> None:
@@ -238,8 +238,8 @@ class Wire(InProcess):
         self.trade = trade
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        if request.url.path != TOP_UPS:
-            self.trade.looked += request.url.path == "/v2/orders"
+        if request.method != "POST" or request.url.path not in {TOP_UPS, ORDERS}:
+            self.trade.looked += request.url.path == ORDERS
             return super().handle_request(request)
         self.trade.asked.append(json.loads(request.read())["description"])
         self.trade.on_wire("before")

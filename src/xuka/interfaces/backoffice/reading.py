@@ -136,7 +136,9 @@ def link(text: object, model: str, id: object) -> str:
 
 
 def card(line: Any) -> str:
-    """A card by its last digits, with a link to the only page that shows them all."""
+    """A card by its last digits, with a link to the only page that shows them all; None is an eSIM still to come."""
+    if line is None:
+        return "a new eSIM"
     return link(ids.masked(line.iccid), "lines.line", line.id)
 
 

@@ -314,7 +314,7 @@ class Quotes(Reading):
 
     @display(description="kept")
     def told_kept(self, quote: Quote) -> str:
-        return " · ".join(texts.kept(quote.kept, quote.line.zone)) or reading.NOTHING
+        return " · ".join(texts.kept(quote.kept, quote.zone)) or reading.NOTHING
 
     @display(description="lost")
     def told_lost(self, quote: Quote) -> str:

@@ -133,6 +133,8 @@ _CANNOT_DECIDE = {
     "no_reason": "Say why: the reason is kept in the journal.",
     "no_reference": "Give the reference under which the carrier did it.",
     "not_waiting": "This order does not need a person any more. Nothing was changed.",
+    "first_adopt": "A new eSIM cannot be taken over by hand: only the carrier can tell its profile. Nothing was "
+    "changed; it goes on being looked for, and is delivered once the carrier shows it.",
     "being_asked": "The carrier is being asked at this moment. Nothing was changed: try again in a minute.",
 }
 

@@ -19,19 +19,37 @@ from xuka.kernel.money import Money
 from xuka.lines import queries as lines
 from xuka.messaging import operations as messaging
 from xuka.payments import queries as payments
+from xuka.payments.queries import Refund
 from xuka.renewals import queries as renewals
 from xuka.renewals.models import Order
+from xuka.renewals.rules import State
 
 
 def write(*, order_id: UUID, kind: str, now: datetime) -> None:
     """Queue the letter of this kind about this order, in the customer's language. Again: changes nothing.
 
-    One letter of each kind, and of "returned" one each time that money went back which was not needed.
+    One letter of each kind, and of "returned" one each time that money went back which was not needed; none when the
+    letter about the order's end says that already.
     """
     order = renewals.order(order_id)
-    if order is not None:
-        cause = ids.derived(order.id, f"returns:{order.returns}") if kind == "returned" else order.id
-        _to_customer(order, kind=kind, cause=cause, now=now)
+    if order is None or (kind == "returned" and is_told_with_the_end(order)):
+        return
+    kind = "issued" if kind == "renewed" and order.is_first else kind
+    _to_customer(order, kind=kind, cause=cause_of_return(order) if kind == "returned" else order.id, now=now)
+
+
+def cause_of_return(order: Order) -> UUID:
+    """The cause of the letter about the last money that went back."""
+    return ids.derived(order.id, f"returns:{order.returns}")
+
+
+def is_told_with_the_end(order: Order) -> bool:
+    """Whether what went back last is what the order held when it was cancelled or expired: its letter says both."""
+    since_end: list[str] = []
+    for fact in journal.facts_about(order.id):
+        since_end = [] if fact.what in {"order.cancelled", "order.expired"} else [*since_end, fact.what]
+    returns = since_end.count("order.surplus_returned")
+    return order.state in {State.CANCELLED, State.EXPIRED} and returns == 1 and "payment.confirmed" not in since_end
 
 
 def write_about_refund(*, refund_id: UUID, now: datetime) -> None:
@@ -39,9 +57,13 @@ def write_about_refund(*, refund_id: UUID, now: datetime) -> None:
     refund = payments.refund(refund_id)
     order = renewals.order(refund.cause) if refund else None
     if refund is not None and order is not None:
-        cause = ids.derived(refund.id, f"round:{refund.round}")
         money = Money(refund.amount_minor, refund.currency)
-        _to_customer(order, kind="refund_failed", cause=cause, now=now, money=money)
+        _to_customer(order, kind="refund_failed", cause=cause_of_failure(refund), now=now, money=money)
+
+
+def cause_of_failure(refund: Refund) -> UUID:
+    """The cause of the letter about a refund's last failure."""
+    return ids.derived(refund.id, f"round:{refund.round}")
 
 
 def _to_customer(order: Order, *, kind: str, cause: UUID, now: datetime, money: Money | None = None) -> None:
@@ -71,12 +93,14 @@ def _told(order: Order, now: datetime) -> dict[str, Any]:
         "line": order.line,
         "customer": order.customer,
         "plan_name": catalogue.name(order.plan_version.plan, order.customer.language),
-        "timeline": lines.timeline(order.line, now),
+        "zone": order.zone,
+        "timeline": lines.timeline(order.line, now) if order.line else None,
         "decided_by": renewals.decided_by(order),
         "how_paid": trail.how_paid(money) if money.paid_minor else "",
         "went_back": trail.sentences(money),
         "was_paid": money.paid_minor > 0,
         "url": f"{settings.SITE_URL}/orders/{order.id}/",
+        "install_url": f"{settings.SITE_URL}/cards/{order.line_id}/install/" if order.line_id else "",
         "seller": settings.SELLER_NAME,
     }
 
@@ -99,9 +123,13 @@ def alarm(*, order_id: UUID, what: str, now: datetime) -> None:
         to=settings.SELLER_MAIL,
         language="en",
         subject=f"Order {order.id}: {says}",
-        text=f"Order {order.id} for card {ids.masked(order.line.iccid)} ({order.state}): {says}.\n\n{link}\n",
+        text=f"Order {order.id} for {_card(order)} ({order.state}): {says}.\n\n{link}\n",
         now=now,
     )
+
+
+def _card(order: Order) -> str:
+    return f"card {ids.masked(order.line.iccid)}" if order.line else "a new eSIM"
 
 
 def alarm_about_line(*, line_id: UUID, now: datetime) -> None:

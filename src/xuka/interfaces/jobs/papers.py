@@ -2,27 +2,45 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from xuka.interfaces.web import trail
 from xuka.interfaces.web.paper import pdf
 from xuka.kernel.span import Span
+from xuka.messaging import queries as messaging
 from xuka.receipts import operations as receipts
 from xuka.receipts.models import Receipt
 from xuka.receipts.rules import Line, Paid
 from xuka.renewals.models import Order
 
 File = tuple[str, str, bytes]
+# How long a letter's own job is left to write it, before others do.
+OWN_TIME = timedelta(minutes=10)
 
 
 def with_letter(order: Order, kind: str, now: datetime) -> tuple[File, ...]:
-    """The files of this letter: the receipt of what was paid, or the credit note when it was not delivered."""
-    if order.funded_at is None or kind not in {"confirmed", "refunded", "failed"}:
+    """The files of this letter: the receipt of what was paid, or the credit note when it was not delivered.
+
+    The receipt goes with the letter that the order is paid; should that one never have been written, with the next.
+    """
+    if order.funded_at is None or not _carries_paper(order, order.funded_at, kind, now):
         return ()
-    paper = _receipt(order, now)
-    if kind != "confirmed":
-        paper = receipts.credit(cause=order.id, amount_minor=order.total_minor, why="not_delivered", now=now)
+    paper = issue(order, is_given_back=kind in {"refunded", "failed"}, now=now)
     return (pdf.attachment(paper, order.customer.language),)
+
+
+def issue(order: Order, *, is_given_back: bool, now: datetime) -> Receipt:
+    """The receipt of this funded order, or the credit note on it. Again: what was issued first."""
+    paper = _receipt(order, now)
+    if is_given_back:
+        paper = receipts.credit(cause=order.id, amount_minor=order.total_minor, why="not_delivered", now=now)
+    return paper
+
+
+def _carries_paper(order: Order, funded_at: datetime, kind: str, now: datetime) -> bool:
+    if kind in {"renewed", "issued"} and now - funded_at > OWN_TIME:
+        return all(one.kind != "confirmed" for one in messaging.messages_about(order.id))
+    return kind in {"confirmed", "refunded", "failed"}
 
 
 def _receipt(order: Order, now: datetime) -> Receipt:
@@ -33,12 +51,12 @@ def _receipt(order: Order, now: datetime) -> Receipt:
     return receipts.issue(
         cause=order.id,
         customer=order.customer_id,
-        market=order.line.market_id,
+        market=order.market_id,
         currency=order.currency,
         lines=lines,
         tax_basis_points=quote.tax_basis_points,
         paid_with=_paid_with(order),
-        card_last=order.line.iccid[-4:],
+        card_last=order.line.iccid[-4:] if order.line else "",
         period=None if quote.starts_on_activation else Span(quote.starts_at, quote.ends_at),
         now=now,
     )

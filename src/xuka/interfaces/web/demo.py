@@ -33,7 +33,7 @@ from xuka.accounts.models import User
 from xuka.activation.rules import key_of, words_of
 from xuka.interfaces import clock
 from xuka.interfaces.backoffice import words
-from xuka.interfaces.web import texts
+from xuka.interfaces.web import esims, texts
 from xuka.journal import queries as journal
 from xuka.ledger import queries as ledger
 from xuka.payments import providers
@@ -279,7 +279,7 @@ def truth(request: HttpRequest, order_id: UUID) -> HttpResponse:
     legs = [transfer.leg.split(":")[0] for transfer in moved]
     context = {
         "order": order,
-        "line": order.line,
+        "line": esims.card(order),
         "facts": sorted(facts, key=lambda fact: fact.at),
         "transfers": sorted(moved, key=lambda transfer: (transfer.at, words.rank(transfer.leg))),
         "payments": paid,
@@ -289,6 +289,7 @@ def truth(request: HttpRequest, order_id: UUID) -> HttpResponse:
         "charged": legs.count("charge") + legs.count("captured"),
         "refunded": sum(leg in {"refund", "return", "confirmed"} for leg in legs),
         "activated": carrier["count"] if carrier else None,
+        "books": sum(abs(total.sum) for _, total in ledger.totals()),
         "state": texts.order_state(order.state)[0],
         "tab": "orders",
     }

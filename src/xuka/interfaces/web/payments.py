@@ -36,10 +36,10 @@ def ways_to_pay(order: Order, now: datetime) -> ways.Ways:
     missing = Money(order.total_minor - ledger.balance(order.hold_id), order.currency)
     return ways.to_pay(
         customer=order.customer_id,
-        market=order.line.market_id,
+        market=order.market_id,
         money=missing,
         tax_basis_points=order.quote.tax_basis_points,
-        zone=order.line.zone,
+        zone=order.zone,
         with_fee=False,
         now=now,
     )
@@ -51,7 +51,7 @@ def begin(request: HttpRequest, order_id: UUID, told: dict[str, Any]) -> HttpRes
     try:
         payment = _pay(request, order, told)
     except renewals.CannotPay as error:
-        messages.warning(request, ways.cannot_pay(error.code, error.until, order.line.zone))
+        messages.warning(request, ways.cannot_pay(error.code, error.until, order.zone))
         return redirect("order", order.id)
     except payments.DifferentPayment:
         return errors.bad_request(request)
@@ -90,7 +90,7 @@ def pay(request: HttpRequest, order_id: UUID) -> HttpResponse:
     try:
         renewals.pay_from_wallet(order_id=order.id, customer=who.customer(request).id, now=clock.now())
     except renewals.CannotPay as error:
-        messages.warning(request, ways.cannot_pay(error.code, error.until, order.line.zone))
+        messages.warning(request, ways.cannot_pay(error.code, error.until, order.zone))
     return redirect("order", order.id)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.conf import settings
 from django.urls import URLPattern, URLResolver, include, path
 
-from xuka.interfaces.web import demo, look, payments, receipts, views
+from xuka.interfaces.web import demo, esims, look, payments, receipts, views
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", views.home, name="home"),
@@ -14,6 +14,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("cards/<uuid:line_id>/", views.card, name="card"),
     path("cards/<uuid:line_id>/renew/", views.renew, name="renew"),
     path("cards/<uuid:line_id>/quote/", views.quote_new, name="quote_new"),
+    path("cards/<uuid:line_id>/install/", esims.install, name="install"),
+    path("plans/<slug:slug>/buy/", esims.buy, name="buy"),
     path("quotes/<uuid:quote_id>/", views.quote, name="quote"),
     path("orders/", views.orders, name="orders"),
     path("orders/<uuid:order_id>/", views.order, name="order"),

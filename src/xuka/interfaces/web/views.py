@@ -25,7 +25,7 @@ from xuka.accounts import operations as accounts
 from xuka.catalogue import queries as catalogue
 from xuka.catalogue.models import PlanVersion
 from xuka.interfaces import clock
-from xuka.interfaces.web import choosing, errors, formats, forms, payments, stories, texts, trail, ways, who
+from xuka.interfaces.web import choosing, errors, esims, formats, forms, payments, stories, texts, trail, ways, who
 from xuka.kernel import ids
 from xuka.kernel.money import Money
 from xuka.kernel.span import Span
@@ -269,10 +269,10 @@ def quote(request: HttpRequest, quote_id: UUID) -> HttpResponse:
 def _ways(quote: Quote, now: datetime) -> ways.Ways:
     return ways.to_pay(
         customer=quote.customer_id,
-        market=quote.line.market_id,
+        market=quote.market_id,
         money=Money(quote.total_minor, quote.currency),
         tax_basis_points=quote.tax_basis_points,
-        zone=quote.line.zone,
+        zone=quote.zone,
         now=now,
     )
 
@@ -283,7 +283,8 @@ def _quote_page(request: HttpRequest, quote: Quote, problem: str = "", status: i
     code = quote.why_not or ("" if offered.open or offered.has_cards else "wallet_too_low")
     context = {
         "quote": quote,
-        "line": quote.line,
+        "line": esims.card(quote),
+        "is_new": quote.line is None,
         "plan": quote.plan_version,
         "price_lines": texts.price_lines(quote.lines, quote.plan_version),
         "change": choosing.change(
@@ -292,12 +293,12 @@ def _quote_page(request: HttpRequest, quote: Quote, problem: str = "", status: i
         "conditions": choosing.before_you_renew(
             catalogue.policy(quote.plan_version), Money(quote.total_minor, quote.currency)
         ),
-        "kept": texts.kept(quote.kept, quote.line.zone),
+        "kept": texts.kept(quote.kept, quote.zone),
         "lost": texts.lost(quote.lost),
         "ways": offered,
-        "why_not": texts.why_not(code),
+        "why_not": texts.why_not(code) if quote.line else esims.why_not(code),
         "expired": now >= quote.expires_at,
-        "is_final": quote.line.market_id == "JP",
+        "is_final": quote.market_id == "JP",
         "promise_minutes": int(renewals_rules.PROMISE.total_seconds() // 60),
         "new_id": ids.new(),
         "payment_id": ids.new(),
@@ -368,6 +369,8 @@ def _changed(request: HttpRequest, quote_id: UUID) -> HttpResponse:
     old = renewals_queries.quote_of(who.customer(request).id, quote_id)
     if old is None:
         raise Http404
+    if old.line is None:
+        return esims.again(request, old)
     return _new_quote(request, who.line(request, old.line.id), old.plan_version.id, texts.cannot_place("changed"))
 
 
@@ -400,21 +403,23 @@ def order_progress(request: HttpRequest, order_id: UUID) -> HttpResponse:
 
 def _progress(order: Order, now: datetime) -> dict[str, Any]:
     waits = order.state == renewals_rules.State.AWAITING_FUNDS
-    timeline = lines_queries.timeline(order.line, now)
-    shown = _shown(order.line, timeline, now)
+    timeline = lines_queries.timeline(order.line, now) if order.line else Timeline((), None, None, ())
+    shown = _shown(order.line, timeline, now) if order.line else None
     story = stories.story(
         renewals_queries.progress(order, now),
         trail.of(order),
         paying := stories.paying(order.id) if waits and order.has_payments else stories.Paying(),
-        zone=order.line.zone,
+        zone=order.zone,
         now=now,
         until=_brought_until(order, timeline),
     )
+    if order.is_first:
+        story = esims.as_new(story, order)
     offered = payments.ways_to_pay(order, now) if story.pays in {"go_on", "choose"} else None
     papers = receipts.receipts_about(order.id) if order.funded_at else []
     return {
         "order": order,
-        "line": order.line,
+        "line": esims.card(order),
         "plan": order.plan_version,
         "story": story,
         "paying": paying,
@@ -422,8 +427,8 @@ def _progress(order: Order, now: datetime) -> dict[str, Any]:
         "payment_id": ids.new(),
         "receipts": papers,
         "mark": story.mark(offered.mark if offered else "", str(len(papers))),
-        "left": shown.left,
-        "valid_until": shown.valid_until,
+        "left": shown and shown.left,
+        "valid_until": shown and shown.valid_until,
     }
 
 
