@@ -7,13 +7,15 @@ from datetime import datetime
 from django import template
 from django.conf import settings
 from django.forms import BoundField
+from django.http import HttpRequest
 from django.template.loader import render_to_string
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import get_language, to_locale
 
 from xuka.catalogue import queries as catalogue
-from xuka.interfaces.web import demo, formats, look, texts
+from xuka.interfaces import clock
+from xuka.interfaces.web import demo, formats, look, pwa, texts
 from xuka.kernel.money import Money
 
 register = template.Library()
@@ -158,6 +160,31 @@ def seller_sheet() -> str:
 def seller_logo() -> str:
     """The address of the seller's logo, if there is one."""
     return look.logo_address()
+
+
+@register.simple_tag
+def asset(name: str) -> str:
+    """The address of a static file that browsers may keep for ever: it changes with the file."""
+    return pwa.asset(name)
+
+
+@register.simple_tag
+def right_now() -> datetime:
+    """The moment at which the page is made."""
+    return clock.now()
+
+
+@register.simple_tag(takes_context=True)
+def embedded_browser(context: template.Context) -> str:
+    """The app whose own browser shows this page, "" for a browser of its own."""
+    request: HttpRequest | None = context.get("request")
+    return pwa.embedded_browser(request.headers.get("User-Agent", "")) if request else ""
+
+
+@register.simple_tag(takes_context=True)
+def outside_address(context: template.Context) -> str:
+    """This page, for the phone's own browser."""
+    return pwa.outside_address(context["request"])
 
 
 @register.simple_tag

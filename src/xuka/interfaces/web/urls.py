@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.conf import settings
 from django.urls import URLPattern, URLResolver, include, path
 
-from xuka.interfaces.web import demo, esims, look, payments, receipts, views
+from xuka.interfaces.web import demo, esims, look, payments, plans, pwa, receipts, views
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", views.home, name="home"),
@@ -15,6 +15,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("cards/<uuid:line_id>/renew/", views.renew, name="renew"),
     path("cards/<uuid:line_id>/quote/", views.quote_new, name="quote_new"),
     path("cards/<uuid:line_id>/install/", esims.install, name="install"),
+    path("plans/", plans.plans, name="plans"),
+    path("plans/compare/", plans.compare, name="plan_compare"),
+    path("plans/<slug:slug>/", plans.plan, name="plan"),
     path("plans/<slug:slug>/buy/", esims.buy, name="buy"),
     path("quotes/<uuid:quote_id>/", views.quote, name="quote"),
     path("orders/", views.orders, name="orders"),
@@ -37,6 +40,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("language/", views.language, name="language"),
     path("look.css", look.sheet, name="look_sheet"),
     path("look/logo", look.logo, name="look_logo"),
+    path("manifest.webmanifest", pwa.manifest, name="manifest"),
+    path("worker.js", pwa.worker, name="worker"),
+    path("offline/", pwa.offline, name="offline"),
+    path("app/", pwa.add_to_home, name="add_to_home"),
 ]
 
 demo_urlpatterns: list[URLPattern] = [
