@@ -46,6 +46,22 @@ _SOLD = (
     ("nihonsim", 7, 0, 1150, 850),
     ("nihonsim", 30, 0, 2850, 2100),
     ("nihonsim", 30, 20 * 1024, 2200, 1600),
+    ("belsim-lite", 1, 1024, 190, 140),
+    ("belsim-lite", 7, 0, 650, 490),
+    ("belsim", 7, 5 * 1024, 480, 360),
+    ("belsim", 15, 10 * 1024, 920, 690),
+    ("belsim", 365, 120 * 1024, 13_000, 9800),
+    ("belsim-talk", 15, 20 * 1024, 1550, 1150),
+    ("belsim-talk", 30, 30 * 1024, 1850, 1390),
+    ("belsim-talk", 31, 0, 3200, 2400),
+    ("nihonsim-lite", 1, 1024, 210, 160),
+    ("nihonsim-lite", 7, 0, 750, 560),
+    ("nihonsim", 7, 5 * 1024, 560, 420),
+    ("nihonsim", 15, 10 * 1024, 1050, 790),
+    ("nihonsim", 15, 0, 1800, 1350),
+    ("nihonsim", 365, 60 * 1024, 12_800, 9600),
+    ("nihonsim-talk", 30, 20 * 1024, 2070, 1550),
+    ("nihonsim-talk", 31, 0, 2470, 1850),
 )
 
 # The carrier's documented ids that always fail, and the error code each one ends with.

@@ -22,6 +22,8 @@ pytestmark = pytest.mark.django_db
 
 NOW = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
 DATA = settings.ROOT / "data"
+# Markets, networks, plans.
+ENTRIES = 2 + 8 + 20
 
 
 def load(path: Path, now: datetime = NOW) -> Loaded:
@@ -46,8 +48,8 @@ def rows() -> tuple[int, ...]:
 # ---- the project's own data ---------------------------------------------------------------------------------------
 
 
-def test_the_project_s_own_data_are_two_markets_eight_networks_and_four_plans() -> None:
-    assert load(DATA) == Loaded(files=3, markets=2, networks=8, plans=4, versions=4, unchanged=0)
+def test_the_project_s_own_data_are_two_markets_eight_networks_and_twenty_plans() -> None:
+    assert load(DATA) == Loaded(files=3, markets=2, networks=8, plans=20, versions=20, unchanged=0)
     belgium, japan = queries.markets()
     assert (belgium.code, belgium.currency, belgium.zone, belgium.tax_basis_points) == (
         "BE",
@@ -125,7 +127,7 @@ def test_a_plan_is_called_by_its_name_in_the_reader_s_language(language: str, na
 def test_loading_unchanged_files_again_changes_nothing() -> None:
     load(DATA)
     before, versions = rows(), set(PlanVersion.objects.values_list("id", flat=True))
-    assert load(DATA, NOW + timedelta(days=1)) == Loaded(files=3, unchanged=14)
+    assert load(DATA, NOW + timedelta(days=1)) == Loaded(files=3, unchanged=ENTRIES)
     assert rows() == before
     assert set(PlanVersion.objects.values_list("id", flat=True)) == versions
 
@@ -145,7 +147,7 @@ def test_new_terms_make_the_next_version_and_leave_the_old_one_as_it_was(tmp_pat
     load(DATA)
     first = PlanVersion.objects.get(plan="be-week-3gb-day")
     folder = the_project_s_own(tmp_path, demo_plans=[(old, new)])
-    assert load(folder, NOW + timedelta(days=1)) == Loaded(files=3, plans=1, versions=1, unchanged=13)
+    assert load(folder, NOW + timedelta(days=1)) == Loaded(files=3, plans=1, versions=1, unchanged=ENTRIES - 1)
     plan = Plan.objects.select_related("current").get(slug="be-week-3gb-day")
     assert plan.current is not None
     assert (plan.current.number, plan.current.made_at) == (2, NOW + timedelta(days=1))
@@ -180,31 +182,85 @@ def test_a_plan_taken_off_sale_is_not_offered_and_keeps_its_version(tmp_path: Pa
     load(DATA)
     change = ("    price: {amount: 4980", "    on_sale: false\n    price: {amount: 4980")
     load(the_project_s_own(tmp_path, demo_plans=[change]))
-    assert [v.plan.slug for v in queries.plans_on_sale("JP")] == ["jp-week-3gb-day"]
+    on_sale = [v.plan.slug for v in queries.plans_on_sale("JP")]
+    assert ("jp-week-3gb-day" in on_sale, "jp-month-50gb" in on_sale, len(on_sale)) == (True, False, 9)
     assert PlanVersion.objects.filter(plan="jp-month-50gb").count() == 1
 
 
 def test_one_file_is_enough_and_what_it_does_not_name_stays() -> None:
     load(DATA / "markets.yaml")
     load(DATA / "networks.yaml")
-    assert load(DATA / "demo-plans.yaml") == Loaded(files=1, plans=4, versions=4)
-    assert rows()[:4] == (2, 8, 4, 4)
+    assert load(DATA / "demo-plans.yaml") == Loaded(files=1, plans=20, versions=20)
+    assert rows()[:4] == (2, 8, 20, 20)
 
 
 def test_progress_is_told_entry_by_entry() -> None:
     told: list[tuple[int, int]] = []
     catalogue.load(DATA, who="seller", now=NOW, progress=lambda done, total: told.append((done, total)))
-    assert told == [(n, 14) for n in range(1, 15)]
+    assert told == [(n, ENTRIES) for n in range(1, ENTRIES + 1)]
 
 
 def test_plans_on_sale_are_one_query_with_all_that_a_page_shows(django_assert_num_queries: Any) -> None:
     load(DATA)
     with django_assert_num_queries(1):
         shown = [(v.plan.network.name, v.plan.market.zone, v.plan.slug) for v in queries.plans_on_sale("BE")]
-    assert shown == [
-        ("Proximus", "Europe/Brussels", "be-week-3gb-day"),
-        ("Orange Belgium", "Europe/Brussels", "be-month-60gb"),
+    assert shown[:3] == [
+        ("BASE / Telenet", "Europe/Brussels", "be-day-1gb"),
+        ("BASE / Telenet", "Europe/Brussels", "be-week-5gb"),
+        ("Orange Belgium", "Europe/Brussels", "be-week-1gb-day"),
     ]
+    assert len(shown) == 10
+
+
+def test_what_is_offered_is_every_plan_on_sale_of_one_market_or_of_all() -> None:
+    load(DATA)
+    assert queries.offers("BE") == queries.plans_on_sale("BE")
+    assert [v.plan.market_id for v in queries.offers()] == ["BE"] * 10 + ["JP"] * 10
+    assert queries.offers("FR") == []
+
+
+def test_a_plan_is_found_by_its_name_in_addresses() -> None:
+    load(DATA)
+    found = queries.plan_by_slug("jp-week-3gb-day")
+    assert found is not None
+    assert (found.plan_id, found.number, found.price_minor) == ("jp-week-3gb-day", 1, 1980)
+    assert queries.plan_by_slug("jp-week") is None
+
+
+def test_a_plan_taken_off_sale_is_not_found_by_its_name(tmp_path: Path) -> None:
+    load(
+        the_project_s_own(
+            tmp_path, demo_plans=[("    price: {amount: 4980", "    on_sale: false\n    price: {amount: 4980")]
+        )
+    )
+    assert queries.plan_by_slug("jp-month-50gb") is None
+
+
+def test_the_demo_has_every_length_calls_and_first_esims_in_both_markets() -> None:
+    load(DATA)
+    for market, networks in (("BE", 3), ("JP", 4)):
+        new = [v for v in queries.offers(market) if v.first_package]
+        policies = [queries.policy(v) for v in new]
+        lengths = {(p.period.length, "month" if p.period.unit == "month" else "day") for p in policies}
+        assert lengths >= {(1, "day"), (7, "day"), (15, "day"), (30, "day"), (1, "month"), (12, "month")}
+        assert len({v.plan.network_id for v in new}) == networks
+        assert {p.quota.voice is None for p in policies} == {True, False}
+        assert {p.quota.data.window for p in policies} == {"local_day", "period"}
+        assert all(p.ending.renewable_days for p in policies)
+        assert all(v.package == f"{v.first_package}-topup" for v in new)
+
+
+@pytest.mark.parametrize(
+    ("language", "word"),
+    [("en", "unlimited"), ("zh-hans", "不限量"), ("ja", "無制限"), ("fr", "illimité"), ("nl", "onbeperkt")],
+)
+def test_no_plan_is_called_unlimited_without_its_cap(language: str, word: str) -> None:
+    load(DATA)
+    for version in queries.offers():
+        name, data = queries.name(version.plan, language), queries.policy(version).quota.data
+        cap = f"{data.tiers[0].after_bytes // 10**9}GB"
+        assert cap in name.replace(" ", "")
+        assert (word in name) == (data.tiers[0].kbps >= 384), name
 
 
 # ---- files that are refused ---------------------------------------------------------------------------------------
@@ -359,7 +415,7 @@ def test_a_plan_version_cannot_be_changed_or_deleted_by_anybody() -> None:
             attempt()
     version.refresh_from_db()
     assert (version.price_minor, version.package) == (1290, "belsim-7days-unlimited-topup")
-    assert PlanVersion.objects.count() == 4
+    assert PlanVersion.objects.count() == 20
 
 
 def test_a_version_whose_policy_is_none_cannot_be_stored() -> None:

@@ -25,8 +25,21 @@ def networks_of(market_code: str) -> list[Network]:
 
 def plans_on_sale(market_code: str) -> list[PlanVersion]:
     """The version sold now of each plan on sale in the market, the cheapest first; plan, network and market loaded."""
-    on_sale = Plan.objects.filter(market_id=market_code, on_sale=True)
-    return list(_versions().filter(id__in=on_sale.values("current_id")).order_by("price_minor", "plan_id"))
+    return offers(market_code)
+
+
+def offers(market: str | None = None) -> list[PlanVersion]:
+    """The version sold now of each plan on sale in the market ("BE"), or in all of them, by market and price."""
+    on_sale = (
+        Plan.objects.filter(on_sale=True) if market is None else Plan.objects.filter(market_id=market, on_sale=True)
+    )
+    found = _versions().filter(id__in=on_sale.values("current_id"))
+    return list(found.order_by("plan__market_id", "price_minor", "plan_id"))
+
+
+def plan_by_slug(slug: str) -> PlanVersion | None:
+    """The version sold now of the plan of this slug; None when there is none on sale."""
+    return _versions().filter(id__in=Plan.objects.filter(slug=slug, on_sale=True).values("current_id")).first()
 
 
 def plan_version(id: UUID) -> PlanVersion | None:
