@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xuka.activation.contract import Activation, Offer, Reason, Usage
+from xuka.activation.contract import Activation, Esim, Offer, Reason, Usage
 from xuka.connectors.carriers.airalo import wire
 from xuka.kernel.money import Money
 from xuka.kernel.outcome import Done, Refused, Unknown
@@ -280,6 +280,115 @@ def test_a_cards_history_counts_the_package() -> None:
     assert isinstance(wire.carries(made_up({}), package=package, count=1), Unknown)
 
 
+NEW = {"key": "Example description to identify the order", "package": "uki-mobile-15days-2gb"}
+
+
+def test_a_new_esim_is_read_with_its_profile() -> None:
+    code = "YVTGM-5LZC6-PIC56-KFEZJ"
+    esim = Esim(
+        smdp_address="RSP-3088.IDEMIA.IO",
+        matching_id=code,
+        confirmation_code="",
+        msisdn="883190601604295",
+        apn="globaldata",
+        apple_url=f"https://esimsetup.apple.com/esim_qrcode_provisioning?carddata=LPA:1$RSP-3088.IDEMIA.IO${code}",
+    )
+    assert esim.lpa == f"LPA:1$RSP-3088.IDEMIA.IO${code}"
+    assert wire.issued_of(published("order"), **NEW) == Done(
+        Activation(
+            reference="583747",
+            key=NEW["key"],
+            iccid="8944465400003573253",
+            package=NEW["package"],
+            activated_at=datetime(2025, 4, 15, 14, 2, 38, tzinfo=UTC),
+            esim=esim,
+        )
+    )
+
+
+def test_a_one_tap_link_of_another_esim_is_not_passed_on() -> None:
+    issued = wire.issued_of(published("order_discount_pricing"), key=NEW["key"], package="kallur-digital-7days-1gb")
+    assert isinstance(issued, Done)
+    assert issued.value.esim == Esim("lpa.airalo.com", "TEST")
+
+
+def test_the_profile_is_in_no_repr() -> None:
+    issued = wire.issued_of(published("order"), **NEW)
+    assert "RSP-3088" in repr(issued)
+    for secret in ("YVTGM", "883190601604295", "carddata"):
+        assert secret not in repr(issued)
+
+
+def test_a_confirmation_code_is_asked_for_by_the_qr_code() -> None:
+    assert Esim("a.example", "CODE", "1234").lpa == "LPA:1$a.example$CODE$$1"
+
+
+@pytest.mark.parametrize(
+    ("name", "reason", "retry_after"),
+    [
+        ("order_invalid_package", Reason.PACKAGE_UNKNOWN, None),
+        ("order_no_stock", Reason.OUT_OF_STOCK, timedelta(minutes=1)),
+        ("error_11", Reason.SELLER_OUT_OF_CREDIT, timedelta(minutes=5)),
+        ("error_33", Reason.OUT_OF_STOCK, timedelta(minutes=1)),
+    ],
+)
+def test_a_refused_purchase_tells_why(name: str, reason: Reason, retry_after: timedelta | None) -> None:
+    refused = wire.issued_of(published(name), **NEW)
+    assert isinstance(refused, Refused)
+    assert (refused.reason, refused.retry_after) == (reason, retry_after)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"description": "another"},
+        {"package_id": "another"},
+        {"type": "topup"},
+        {"sims": []},
+        {"sims": None},
+        {"sims": [{}, {}]},
+        {"sims": [{"iccid": "8944465400003573253"}]},
+        {"sims": [{"iccid": "1234", "lpa": "a.example", "matching_id": "CODE"}]},
+        {"sims": [{"iccid": "8944465400003573253", "lpa": "a.example", "matching_id": "<script>"}]},
+        {"sims": [{"iccid": "8944465400003573253", "lpa": "a", "matching_id": "B", "qrcode": "LPA:1$a$C"}]},
+    ],
+)
+def test_an_order_that_does_not_tell_one_esim_that_can_be_installed_is_unknown(change: dict[str, Any]) -> None:
+    body = json.loads((FIXTURES / "order.json").read_text())["body"]
+    body["data"] |= change
+    assert isinstance(wire.issued_of(made_up(body), **NEW), Unknown)
+
+
+def test_a_profile_told_by_its_qr_code_alone_is_read() -> None:
+    body = json.loads((FIXTURES / "order.json").read_text())["body"]
+    del body["data"]["sims"][0]["lpa"], body["data"]["sims"][0]["matching_id"]
+    issued = wire.issued_of(made_up(body), **NEW)
+    assert isinstance(issued, Done)
+    assert issued.value.esim is not None
+    assert issued.value.esim.lpa == "LPA:1$RSP-3088.IDEMIA.IO$YVTGM-5LZC6-PIC56-KFEZJ"
+
+
+def test_new_esims_are_found_in_the_list_by_key_and_package_exactly() -> None:
+    exact = {"key": NEW["key"], "package": "kallur-digital-7days-1gb"}
+    listed = wire.listed_issued_of(published("orders"), **exact)
+    assert isinstance(listed, wire.Listed)
+    (found,) = listed.confirmed
+    assert (found.reference, found.iccid, found.esim) == ("9666", "891000000000009125", Esim("lpa.airalo.com", "TEST"))
+    assert (listed.unconfirmed, listed.last_page) == ((), 1)
+    for part in ("key", "package"):
+        nothing = wire.listed_issued_of(published("orders"), **(exact | {part: exact[part][:-1]}))
+        assert nothing == wire.Listed((), (), 1)
+
+
+def test_a_listed_purchase_that_does_not_tell_its_esim_is_unconfirmed() -> None:
+    body = json.loads((FIXTURES / "orders.json").read_text())["body"]
+    del body["data"][0]["sims"]
+    listed = wire.listed_issued_of(made_up(body), key=NEW["key"], package="kallur-digital-7days-1gb")
+    assert isinstance(listed, wire.Listed)
+    assert (listed.confirmed, [id for id, _ in listed.unconfirmed]) == ((), [9666])
+    assert isinstance(wire.listed_issued_of(made_up({"data": []}), **NEW), Unknown)
+
+
 _json = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
     lambda inner: (
@@ -309,4 +418,7 @@ def test_no_answer_makes_a_reader_fall_over_or_believe(body: Any, status: int) -
         assert isinstance(outcome, Refused | Unknown)
     wire.offers_of(answer)
     wire.listed_of(answer, key="k", iccid="8", package="p")
+    assert not isinstance(wire.issued_of(answer, key="k", package="p"), Done)
+    wire.listed_issued_of(answer, key="k", package="p")
+    assert isinstance(wire.issued_order_of(answer), Unknown)
     wire.carries(answer, package="p", count=1)

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 import pytest
+from stdnum import luhn
 from werkzeug.serving import make_server
 
 from sandbox.carrier.app import application
@@ -51,6 +52,7 @@ class Stand(Protocol):
 
     clock: Clock
     package: str
+    first_package: str
     cost: Money
 
     @property
@@ -68,6 +70,7 @@ class Stand(Protocol):
 class AiraloStand:
     def __init__(self) -> None:
         self.package = "belsim-7days-unlimited-topup"
+        self.first_package = "belsim-7days-unlimited"
         self.cost = Money(700, "USD")
         self.clock = Clock()
         self.world = World(now=self.clock.now, limited=False)
@@ -302,6 +305,132 @@ def test_airalo_rows_that_name_no_card_are_checked_with_the_card(airalo: AiraloS
     ]
     airalo.world.state.cards[CARD].history.clear()
     assert isinstance(find(airalo), Unknown)
+
+
+# -- a new eSIM -------------------------------------------------------------------------------------------------
+
+
+def issue(stand: Stand, key: str = KEY) -> Any:
+    return stand.carrier.issue(key=key, package=stand.first_package)
+
+
+def find_issued(stand: Stand, key: str = KEY) -> Any:
+    return stand.carrier.find_issued(key=key, package=stand.first_package)
+
+
+def test_a_new_esim_can_be_bought_once_found_and_renewed(stand: Stand) -> None:
+    assert find_issued(stand) == Done(())
+    before = stand.carrier.balance()
+    done = issue(stand)
+    assert isinstance(done, Done)
+    one = done.value
+    assert one == Activation(one.reference, KEY, one.iccid, stand.first_package, BEGIN, esim=one.esim)
+    assert luhn.is_valid(one.iccid)
+    assert (len(one.iccid), one.iccid[:2]) == (19, "89")
+    assert one.esim.lpa == f"LPA:1${one.esim.smdp_address}${one.esim.matching_id}"
+    assert one.esim.apple_url.endswith(f"carddata={one.esim.lpa}")
+    assert find_issued(stand) == Done((one,))
+    assert stand.truth(KEY) == 1
+    after = stand.carrier.balance()
+    assert isinstance(before, Done)
+    assert isinstance(after, Done)
+    assert before.value - after.value == stand.cost
+    offers = stand.carrier.offers(iccid=one.iccid)
+    assert isinstance(offers, Done)
+    assert Offer(stand.package, stand.cost) in offers.value
+    assert isinstance(stand.carrier.renew(key=f"{KEY}-2", iccid=one.iccid, package=stand.package), Done)
+    assert find_issued(stand) == Done((one,))
+
+
+def test_two_new_esims_are_two_cards_with_two_profiles(stand: Stand) -> None:
+    first, second = issue(stand).value, issue(stand, f"{KEY}-2").value
+    assert first.iccid != second.iccid
+    assert first.esim.matching_id != second.esim.matching_id
+    assert find_issued(stand) == Done((first,))
+
+
+@pytest.mark.parametrize("kind", sorted(REFUSED))
+def test_a_purchase_that_is_refused_did_not_happen(stand: Stand, kind: str) -> None:
+    stand.fault(kind, endpoint="submit_order")
+    outcome = issue(stand)
+    assert isinstance(outcome, Refused)
+    assert (outcome.reason, outcome.retry_after) == REFUSED[kind]
+    assert stand.truth(KEY) == 0
+    assert find_issued(stand) == Done(())
+
+
+@pytest.mark.parametrize("kind", NOBODY_KNOWS)
+def test_a_purchase_that_is_unknown_is_cleared_up_by_looking(stand: Stand, kind: str) -> None:
+    stand.fault(kind, endpoint="submit_order")
+    assert isinstance(issue(stand), Unknown)
+    taken = int(kind in ACTS)
+    assert stand.truth(KEY) == taken
+    found = find_issued(stand)
+    assert isinstance(found, Done)
+    assert len(found.value) == taken
+    assert all(one.esim and one.esim.matching_id for one in found.value)
+
+
+@pytest.mark.parametrize("kind", sorted(DONE_ALL_THE_SAME))
+def test_a_purchase_that_went_wrong_unseen_is_done_and_every_esim_is_found(stand: Stand, kind: str) -> None:
+    stand.fault(kind, endpoint="submit_order")
+    done = issue(stand)
+    assert isinstance(done, Done)
+    found = find_issued(stand)
+    assert isinstance(found, Done)
+    assert found.value[0] == done.value
+    assert len({one.iccid for one in found.value}) == DONE_ALL_THE_SAME[kind] == stand.truth(KEY)
+
+
+@pytest.mark.parametrize("kind", sorted(set(KINDS) - {"duplicate", "delay", "old_token"}))
+def test_a_look_for_a_new_esim_that_fails_is_unknown(stand: Stand, kind: str) -> None:
+    issue(stand)
+    stand.fault(kind, endpoint="*", times=None)
+    assert isinstance(find_issued(stand), Unknown)
+
+
+def test_look_alikes_of_a_purchase_are_not_adopted(stand: Stand) -> None:
+    for key in (f"{KEY}-2", KEY[:-1], KEY.upper()):
+        issue(stand, key)
+    stand.take(key=KEY, iccid=CARD, package=stand.package)
+    stand.carrier.issue(key=KEY, package=stand.first_package.replace("7days", "30days"))
+    assert find_issued(stand) == Done(())
+
+
+@pytest.mark.parametrize(
+    ("package", "reason"),
+    [
+        ("test-insufficient-balance-7days-1gb", Reason.SELLER_OUT_OF_CREDIT),
+        ("test-maintenance-mode-7days-1gb", Reason.MAINTENANCE),
+        ("test-disabled-top-up-7days-1gb", Reason.TOP_UP_DISABLED),
+        ("test-not-enough-7days-1gb", Reason.OUT_OF_STOCK),
+        ("test-out-of-stock-7days-1gb", Reason.OUT_OF_STOCK),
+        ("belsim-7days-unlimited-topup", Reason.PACKAGE_UNKNOWN),
+        ("no-such-package", Reason.PACKAGE_UNKNOWN),
+    ],
+)
+def test_magic_packages_cannot_be_bought_for_their_reason(airalo: AiraloStand, package: str, reason: Reason) -> None:
+    refused = airalo.carrier.issue(key=KEY, package=package)
+    assert isinstance(refused, Refused)
+    assert refused.reason == reason
+    assert airalo.truth(KEY) == 0
+
+
+def test_a_stand_in_that_forgot_everything_gives_no_number_twice() -> None:
+    seen = {issue(AiraloStand(), f"{KEY}-{number}").value.iccid for number in range(5)}
+    assert len(seen) == 5
+
+
+def test_the_log_holds_no_profile(airalo: AiraloStand, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    done = issue(airalo)
+    airalo.fault("timeout_after", endpoint="submit_order")
+    issue(airalo, f"{KEY}-2")
+    find_issued(airalo)
+    assert "issue of belsim-7days-unlimited" in caplog.text
+    assert done.value.iccid not in caplog.text
+    for card in airalo.world.state.cards.values():
+        assert card.matching_id == "TEST" or card.matching_id not in caplog.text
 
 
 # -- deadlines, threads, kills ----------------------------------------------------------------------------------

@@ -49,13 +49,17 @@ REFUSALS: Mapping[int, tuple[Reason, timedelta | None]] = {
     89: (Reason.NOT_AUTHORISED, None),
 }
 
+_NO_SUCH_PACKAGE = frozenset(
+    {"invalid topup package", "the selected package is invalid.", "the selected package id is invalid."}
+)
+
 # What an order's status says about whether its package is on the card.
 TAKEN = frozenset({"completed"})
 NOT_TAKEN = frozenset({"failed", "refunded"})
 
 
 APPLE_LINKS = "https://esimsetup.apple.com/"
-"""Where a one-tap link of an eSIM leads; any other is not followed."""
+"""Where a one-tap link of an eSIM leads. Published answers carry links of other eSIMs: these are not passed on."""
 
 # An SM-DP+ address and an activation code, of what GSMA SGP.22 lets them be made.
 _INSTALLABLE = re.compile(r"[A-Za-z0-9.\-_:]{1,255}")
@@ -137,8 +141,10 @@ def _refusal_by_field(fields: Any) -> Refused:
     detail = without_iccids("; ".join(f"{name}: {said}" for name, said in fields.items()))
     if fields.keys() & {"client_id", "client_secret", "grant_type"}:
         return Refused(Reason.NOT_AUTHORISED, None, detail)
-    if str(fields.get("package_id", "")).lower() in {"invalid topup package", "the selected package id is invalid."}:
+    if str(fields.get("package_id", "")).lower() in _NO_SUCH_PACKAGE:
         return Refused(Reason.PACKAGE_UNKNOWN, None, detail)
+    if str(fields.get("quantity", "")).startswith("SIM quantity is not available"):
+        return Refused(Reason.OUT_OF_STOCK, AFTER_STOCK, detail)
     if str(fields.get("iccid", "")).lower() == "the selected iccid is invalid.":
         return Refused(Reason.CARD_UNKNOWN, None, detail)
     return Refused(Reason.BAD_REQUEST, None, detail)
@@ -427,7 +433,7 @@ def _issued(row: Mapping[str, Any]) -> Activation:
 
 
 def _esim(sim: Mapping[str, Any]) -> Esim:
-    """The profile: Airalo tells address and code on their own and as the text of the QR code, which may agree only."""
+    """The profile: Airalo tells address and code on their own and as the text of the QR code, which must agree."""
     address, code = _said(sim, "lpa"), _said(sim, "matching_id")
     parts = _said(sim, "qrcode").split("$")
     if len(parts) >= 3 and parts[0] == "LPA:1":
@@ -436,14 +442,14 @@ def _esim(sim: Mapping[str, Any]) -> Esim:
             raise Unreadable("an eSIM whose QR code says something else")
     if not _INSTALLABLE.fullmatch(address) or not _INSTALLABLE.fullmatch(code):
         raise Unreadable("an eSIM that cannot be installed")
-    link = _said(sim, "direct_apple_installation_url")
+    link, number = _said(sim, "direct_apple_installation_url"), _said(sim, "msisdn")
     return Esim(
         smdp_address=address,
         matching_id=code,
         confirmation_code=_said(sim, "confirmation_code"),
-        msisdn=_said(sim, "msisdn"),
+        msisdn=number if re.fullmatch(r"\+?[0-9]{5,15}", number) else "",
         apn=_said(sim, "apn_value") or _said(sim, "apn"),
-        apple_url=link if link.startswith(APPLE_LINKS) else "",
+        apple_url=link if link.startswith(APPLE_LINKS) and link.endswith(f"=LPA:1${address}${code}") else "",
     )
 
 
