@@ -61,7 +61,7 @@ def before_you_renew(policy: Policy, price: Money) -> list[Condition]:
     told = {"price": formats.money(price)}
     return [
         Condition(gettext("Minimum spend"), (gettext("%(price)s, the price of this plan; nothing else.") % told,)),
-        Condition(gettext("Earliest renewal"), (earliest(facts), _early(facts))),
+        Condition(gettext("Earliest renewal"), (earliest(facts), early(facts))),
         Condition(gettext("Latest renewal"), (latest(facts),)),
         Condition(gettext("What you keep"), (_number(facts), *_kept(facts))),
         Condition(gettext("What you lose"), _lost(facts)),
@@ -89,7 +89,8 @@ def latest(facts: Conditions) -> str:
     return says % {"count": facts.renewable_days}
 
 
-def _early(facts: Conditions) -> str:
+def early(facts: Conditions) -> str:
+    """What becomes of the time when a card is renewed before its end."""
     if facts.mode == "add":
         return gettext("The new time is added after all that is booked.")
     return gettext("The new time waits and begins when the time before it ends.")

@@ -1,0 +1,88 @@
+"""The plans: all of them, up to three side by side, and one. Open to everybody."""
+
+from __future__ import annotations
+
+from urllib.parse import urlencode
+
+from django.core.paginator import Paginator
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils.translation import gettext
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET
+
+from xuka.catalogue import queries as catalogue
+from xuka.interfaces.web import choosing, comparing
+from xuka.interfaces.web.comparing import Told
+from xuka.kernel.money import Money
+
+ON_A_PAGE = 20
+
+
+@never_cache
+@require_GET
+def plans(request: HttpRequest) -> HttpResponse:
+    """Everything that is offered here, then what else the market has, for information."""
+    ours, market = _ours(), _market()
+    wishes = comparing.wishes(request.GET.dict(), [*ours, *market])
+    others = Paginator(wishes.fit(market), ON_A_PAGE).get_page(request.GET.get("page"))
+    context = {
+        "wishes": wishes,
+        "query": urlencode(wishes.chosen),
+        "ours": wishes.fit(ours),
+        "others": others,
+    }
+    return render(request, "plans/plans.html", context)
+
+
+@never_cache
+@require_GET
+def compare(request: HttpRequest) -> HttpResponse:
+    """Up to three plans side by side."""
+    known = {one.key: one for one in (*_ours(), *_market())}
+    asked = list(dict.fromkeys(request.GET.getlist("plan")))
+    found = [known[key] for key in asked if key in known]
+    shown = found[: comparing.MOST]
+    context = {
+        "plans": shown,
+        "table": comparing.table(shown),
+        "problems": _problems(asked=len(asked), found=len(found)),
+    }
+    return render(request, "plans/compare.html", context)
+
+
+def _problems(*, asked: int, found: int) -> list[str]:
+    told = []
+    if found < asked:
+        told.append(gettext("A plan that you asked for is not here any more; it is left out."))
+    if found > comparing.MOST:
+        told.append(gettext("At most three plans fit side by side. You see the first three."))
+    return told
+
+
+@never_cache
+@require_GET
+def plan(request: HttpRequest, slug: str) -> HttpResponse:
+    """One plan: its terms, what to know before renewing, and the way to buy it."""
+    version = next((one for one in _versions() if one.plan_id == slug), None)
+    if version is None:
+        raise Http404
+    price = Money(version.price_minor, version.currency)
+    context = {
+        "version": version,
+        "told": comparing.ours(version),
+        "conditions": choosing.before_you_renew(catalogue.policy(version), price),
+    }
+    return render(request, "plans/plan.html", context)
+
+
+def _versions():
+    return [version for market in catalogue.markets() for version in catalogue.plans_on_sale(market.code)]
+
+
+def _ours() -> list[Told]:
+    return [comparing.ours(version) for version in _versions()]
+
+
+def _market() -> list[Told]:
+    return []
