@@ -1,7 +1,7 @@
 """What follows from what: the one page. A fact's name -> the jobs that are deferred when it is recorded.
 
 Each job is given the fact's subject. A lost job is no loss for orders and messages: the sweeper finds the same work by
-its due time. A letter about an order is queued by its job alone; jobs of a worker that died are done by another.
+its due time, and letters and receipts by what the tables say; jobs of a worker that died are done by another.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ REACTIONS: Mapping[str, tuple[str, ...]] = {
     "payment.closing": ("advance_payment",),
     "payment.event_stored": ("digest_event",),
     "payment.mismatched": ("alarm_staff_about_payment",),
+    "payment.disputed": ("alarm_staff_about_dispute",),
     "refund.asked": ("advance_refund",),
     "refund.done": ("advance_order",),
     "refund.decided": ("advance_order",),

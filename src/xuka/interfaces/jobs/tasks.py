@@ -13,7 +13,7 @@ from procrastinate.contrib.django import app
 
 from xuka.activation import operations as activation
 from xuka.interfaces import clock
-from xuka.interfaces.jobs import letters, usage
+from xuka.interfaces.jobs import letters, papers, unwritten, usage
 from xuka.lines import operations as lines
 from xuka.lines import queries as lines_queries
 from xuka.messaging import operations as messaging
@@ -24,12 +24,13 @@ from xuka.payments import operations as payments
 from xuka.payments import queries as payments_queries
 from xuka.renewals import operations as renewals
 from xuka.renewals import queries as renewals_queries
+from xuka.renewals.rules import State
 
 log = logging.getLogger(__name__)
 
 # An order needs seven steps at most; more in one go is a mistake of ours, and the sweeper will come back to it.
 STEPS_IN_A_ROW = 20
-# Nothing sweeps for letters that were never written, so the job itself comes back: after 2, 4, 8 … seconds, for a day.
+# A letter's own job comes back: after 2, 4, 8 … seconds, for a day. After that it is found by ``sweep_letters``.
 PERSISTENT = RetryStrategy(max_attempts=17, exponential_wait=2)
 BALANCE_EVERY = timedelta(minutes=5)
 
@@ -64,6 +65,7 @@ LETTERS = {
 ALARMS = {
     "alarm_staff_about_loss": "activation.carrier_loss",
     "alarm_staff_about_duplicate": "activation.duplicate",
+    "alarm_staff_about_dispute": "payment.disputed",
 }
 
 
@@ -155,6 +157,26 @@ def sweep(timestamp: int) -> None:
     for message_id in messaging_queries.due_messages(clock.now()):
         _guarded(send_message, str(message_id))
     lines.start_due_periods(now=clock.now())
+
+
+@app.task(name="issue_papers")
+def issue_papers(subject: str) -> None:
+    """The receipt of a funded order, and the credit note when it was given back; no letter goes with them."""
+    order = renewals_queries.order(UUID(subject))
+    if order is not None:
+        is_given_back = order.state in {State.REFUNDED, State.CANCELLED}
+        papers.issue(order, is_given_back=is_given_back, now=clock.now())
+
+
+# Not with every sweep: it reads a month of the journal.
+@app.periodic(cron="*/10 * * * *", periodic_id="sweep_letters")
+@app.task(name="sweep_letters", queueing_lock="sweep_letters", pass_context=False)
+def sweep_letters(timestamp: int) -> None:
+    """Write the letters and issue the receipts that their jobs gave up. Again: changes nothing."""
+    for job, subject in unwritten.missing_letters(clock.now()):
+        _guarded(app.tasks[job], str(subject))
+    for order_id in unwritten.missing_papers(clock.now()):
+        _guarded(issue_papers, str(order_id))
 
 
 @app.periodic(cron="* * * * *", periodic_id="read_carriers")
