@@ -459,7 +459,7 @@ EVENTS = {
     "intent_paid": ("payment_intent.succeeded", KEY, INTENT, INTENT, True),
     "charge_refunded": ("charge.refunded", KEY, "ch_3PfCharge", INTENT, True),
     "refund_failed": ("refund.failed", "", "re_3PfRefund", INTENT, True),
-    "dispute_created": ("charge.dispute.created", "", "du_1PfDispute", INTENT, False),
+    "dispute_created": ("charge.dispute.created", "", "du_1PfDispute", INTENT, True),
     "customer_created": ("customer.created", "", "cus_PfNobody", "", False),
 }
 
@@ -476,6 +476,7 @@ def test_an_event_says_where_to_look(name: str) -> None:
         charge=charge,
         matters=matters,
         created_at=ASKED_AT + timedelta(seconds=61),
+        is_dispute=name == "dispute_created",
     )
 
 

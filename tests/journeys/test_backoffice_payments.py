@@ -6,6 +6,7 @@ stand-in; its webhooks arrive when the test says so.
 
 from __future__ import annotations
 
+import json
 import re
 from io import StringIO
 from typing import Any
@@ -141,6 +142,21 @@ def test_the_page_of_a_payment_tells_its_whole_story(till: Till, staff: Client) 
         assert part in told, part
     assert f"/staff/renewals/order/{order.id}/change/" in response.content.decode()
     assert "Give it back" not in told
+
+
+def test_a_dispute_stands_on_the_page_of_its_payment(till: Till, staff: Client) -> None:
+    _, payment = paid(till)
+    assert "Disputed" not in text_of(staff.get(page(payment)))
+    event = {
+        "id": "evt_1", "object": "event", "type": "charge.dispute.created", "livemode": False,
+        "created": int(till.trade.now.timestamp()),
+        "data": {"object": {"id": "du_1", "object": "dispute", "payment_intent": payment.charge}},
+    }  # fmt: skip
+    body = json.dumps(event).encode()
+    assert till.post(body, till.sign(body)) == 200
+    told = text_of(staff.get(page(payment)))
+    assert re.search(r"Disputed 2026-03-02 09:00\S*(?: UTC)?, du_1: answer it at the provider", told), told
+    assert "payment disputed" in told
 
 
 def test_the_page_of_an_order_shows_its_payments_its_refunds_and_all_their_money(till: Till, staff: Client) -> None:

@@ -6,6 +6,7 @@ and is never touched here. The provider is a stand-in; its webhooks arrive when 
 
 from __future__ import annotations
 
+import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -16,6 +17,7 @@ from django.db import connection
 
 from tests.journeys.payment_world import KEY, Till
 from tests.journeys.renewal_world import BEGIN, Killed
+from xuka.journal import queries as journal
 from xuka.kernel import ids
 from xuka.kernel.money import Money
 from xuka.ledger import queries as ledger
@@ -202,13 +204,70 @@ def test_a_webhook_about_nobodys_payment_is_kept_and_shown_without_effect(till: 
     till.world.pay(payment.reference)
     body, _ = next(one for one in till.take() if payment.id.hex.encode() in one[0])
     stranger = body.replace(payment.id.hex.encode(), uuid4().hex.encode())
-    assert till.post(stranger, till.sign(stranger)) == 404
+    told = till.sign(stranger)
+    assert till.post(stranger, told) == 200  # whoever is answered otherwise repeats it for days
     (event,) = Event.objects.all()
     assert (event.state, event.body) == ("unknown", stranger.decode())
     assert payments_queries.waiting_for_a_person().unknown_events == 1
+    till.trade.sleep(seconds=10)
+    assert till.post(stranger, told) == 200
+    (same,) = Event.objects.all()
+    assert (same.state, same.received_at) == ("unknown", event.received_at)
+    assert [fact.what for fact in journal.facts_about(event.id)] == ["payment.event_unknown"]
     till.trade.work()
     assert till.balance("clearing") == 0
     assert till.trade.order(order).state == "awaiting_funds"
+
+
+@pytest.mark.parametrize("is_ours", [True, False])
+def test_a_dispute_is_journalled_once_told_to_the_seller_and_moves_no_money(till: Till, is_ours: bool) -> None:
+    order, payment = till.checkout()
+    till.world.pay(payment.reference)
+    till.deliver()
+    charge = till.payment(payment).charge if is_ours else "pi_of_nobody"
+    about = {"id": "du_1", "object": "dispute", "amount": PRICE, "currency": "eur", "payment_intent": charge}
+    event = {
+        "id": "evt_dispute", "object": "event", "type": "charge.dispute.created", "livemode": False,
+        "created": int(till.trade.now.timestamp()), "data": {"object": about},
+    }  # fmt: skip
+    body = json.dumps(event).encode()
+    for _ in range(2):
+        assert till.post(body, till.sign(body)) == 200
+        till.trade.work()
+    disputes = [fact.after for fact in journal.facts_about(order.id) if fact.what == "payment.disputed"]
+    assert disputes == ([{"payment": str(payment.id), "dispute": "du_1"}] if is_ours else [])
+    assert till.trade.letters(order).count(("staff_payment.disputed_1", SELLER)) == is_ours
+    assert Event.objects.get(event_id="evt_dispute").state == ("digested" if is_ours else "unknown")
+    assert is_sold_once(till, order)
+    assert (captured(till, order), booked(till)) == (PRICE, PRICE)
+
+
+# -- at the limit ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("minor", "what"), [(49, "amount"), (50, "open"), (99_999_999, "open"), (100_000_000, "amount")]
+)
+def test_a_payment_is_begun_at_the_exact_limit_with_its_fee_inside(till: Till, minor: int, what: str) -> None:
+    payments.set_fee(
+        market="JP", method="card", basis_points=300, permission="a rule that allows it",
+        staff=till.trade.shop.staff.id, now=till.trade.now,
+    )  # fmt: skip
+    order = till.buy("sato")
+
+    def begun() -> Payment:
+        return payments.begin(
+            id=uuid4(), cause=order.id, account=order.hold_id, customer=order.customer_id, market="JP",
+            money=Money(minor, "JPY"), method="card", description="a week", return_url="http://shop.test/back",
+            language="en", pay_by=order.pay_by, now=till.trade.now,
+        )  # fmt: skip
+
+    if what == "amount":
+        with pytest.raises(payments.NotOffered, match="amount"):
+            begun()
+        return
+    payment = begun()
+    assert (payment.state, payment.amount_minor) == (what, minor)
 
 
 # -- another amount ----------------------------------------------------------------------------------------------------
@@ -477,9 +536,29 @@ def test_a_refund_that_fails_waits_for_a_person_and_the_money_is_where_it_was(ti
 
 def decide(till: Till, refund: Refund, exit: str, reference: str = "") -> None:
     refunds.decide(
-        refund_id=refund.id, exit=exit, staff=till.trade.shop.staff.id, why="the customer agreed",
-        reference=reference, now=till.trade.now,
+        refund_id=refund.id, round=refund.round, exit=exit, staff=till.trade.shop.staff.id,
+        why="the customer agreed", reference=reference, now=till.trade.now,
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("exit", refunds.EXITS)
+def test_who_decides_about_an_earlier_try_decides_nothing(till: Till, exit: str) -> None:
+    till.fail("refund_fails", "refund_create", times=2)
+    order = refused_by_the_carrier(till)
+    till.deliver()
+    (read,) = till.refunds(order)
+    decide(till, read, "retry")
+    till.trade.work()
+    till.deliver()
+    (refund,) = till.refunds(order)
+    assert (read.round, refund.round, refund.state) == (0, 1, "failed")
+    with pytest.raises(payments.CannotDecide, match="not_waiting"):
+        decide(till, read, exit, reference="bank transfer 7")
+    (after,) = till.refunds(order)
+    assert (after.round, after.state, after.reference) == (1, "failed", refund.reference)
+    assert (till.trade.hold(order), till.balance("refunds_in_flight"), till.trade.wallet()) == (PRICE, 0, 60_00)
+    decide(till, refund, "to_wallet")
+    assert till.trade.wallet() == 60_00 + PRICE
 
 
 @pytest.mark.parametrize("exit", ["to_wallet", "paid_elsewhere"])

@@ -150,3 +150,22 @@ def test_a_fee_that_was_taken_back_is_not_asked_any_more(shop: web_world.Shop) -
     set_fee(shop, "JP", 0, "")
     order = buy(shop, "sato")
     assert (order.total_minor, order.fee_minor) == (4_980, 0)
+
+
+# 100,000,000 yen less one is the most that a card takes; 3 % of 97,087,378 is 2,912,621.34.
+@pytest.mark.parametrize(
+    ("price", "fee", "why_not"),
+    [
+        (48, 1, "amount"),  # 49
+        (49, 1, ""),  # 50: the least
+        (97_087_378, 2_912_621, ""),  # 99,999,999: the most
+        (97_087_379, 2_912_621, "amount"),  # 100,000,000
+    ],
+)
+def test_a_methods_limit_counts_the_fee_once(shop: web_world.Shop, price: int, fee: int, why_not: str) -> None:
+    set_fee(shop, "JP", 300)
+    (offered,) = queries.methods_offered(market="JP", money=Money(price, "JPY"), now=NOW)
+    assert (offered.fee, offered.why_not) == (Money(fee, "JPY"), why_not)
+    whole = Money(price + fee, "JPY")
+    (asked,) = queries.methods_offered(market="JP", money=whole, now=NOW, with_fee=False)
+    assert (asked.fee, asked.why_not) == (Money(0, "JPY"), why_not)

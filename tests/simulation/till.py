@@ -163,7 +163,13 @@ class Till:
             exit = random.choice(refunds.EXITS)
             try:
                 refunds.decide(
-                    refund_id=refund.id, exit=exit, staff=staff, why="asked them", reference="7", now=self.shop.now
+                    refund_id=refund.id,
+                    round=refund.round,
+                    exit=exit,
+                    staff=staff,
+                    why="asked them",
+                    reference="7",
+                    now=self.shop.now,
                 )
             except payments.CannotDecide as error:
                 self.shop.note(error.code)

@@ -147,8 +147,9 @@ class Event:
         key: our key of the payment it is about; "" when the event names none.
         reference: the provider's own id of the object it is about.
         charge: the provider's id of the money it is about, "" when the event names none.
-        matters: False for kinds that never change a payment or a refund.
+        matters: False for kinds that never change a payment or a refund, and that nobody needs to hear of.
         created_at: aware UTC.
+        is_dispute: the customer's bank contests the payment: for staff, it changes nothing by itself.
     """
 
     id: str
@@ -158,6 +159,7 @@ class Event:
     charge: str
     matters: bool
     created_at: datetime
+    is_dispute: bool = False
 
 
 class Forged(Exception):

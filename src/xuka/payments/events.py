@@ -20,7 +20,7 @@ class TooLarge(Exception):
 
 
 class UnknownPayment(Exception):
-    """A genuine event about no payment of ours: kept, shown to staff, without effect."""
+    """A genuine event about no payment of ours: set aside, shown to staff, without effect."""
 
 
 def receive(*, provider: str, body: bytes, signature: str, now: datetime) -> None:
@@ -63,9 +63,23 @@ def _store(provider: str, told: contract.Event, body: bytes, now: datetime) -> s
     Event.objects.bulk_create([row], ignore_conflicts=True)
     if is_new and state == Event.State.STORED:
         journal.record(what="payment.event_stored", subject=id, who=f"provider:{provider}", now=now)
+        if told.is_dispute:
+            _note_dispute(provider, told, now)
     elif is_new and state == Event.State.UNKNOWN:
         journal.record(what="payment.event_unknown", subject=id, who=f"provider:{provider}", now=now)
     return state
+
+
+def _note_dispute(provider: str, told: contract.Event, now: datetime) -> None:
+    """A customer's bank wants the money back: told to staff, who answer at the provider. No money moves by itself."""
+    payment = _named(provider, told.key, told.charge).get()
+    journal.record(
+        what="payment.disputed",
+        subject=payment.cause,
+        who=f"provider:{provider}",
+        after={"payment": str(payment.id), "dispute": told.reference},
+        now=now,
+    )
 
 
 def _named(provider: str, key: str, charge: str) -> QuerySet[Payment]:

@@ -124,7 +124,7 @@ class Event(models.Model):
         STORED = "stored"
         DIGESTED = "digested"
         IGNORED = "ignored"
-        UNKNOWN = "unknown"  # about no payment of ours
+        UNKNOWN = "unknown"  # about no payment of ours: set aside
 
     id = models.UUIDField(primary_key=True, help_text="uuid5(provider, the provider's id)")
     provider = models.CharField(max_length=40)

@@ -77,6 +77,7 @@ def begin(
     Args:
         id: made by the payer's browser, the idempotency key at the provider too.
         account: a ledger account that is open.
+        money: all that is asked; a fee, if any, is in it.
         pay_by: when it is closed if nothing was paid, aware UTC.
         save_card: the customer consented to have the card kept for their next payment.
         saved_card: one of ``queries.saved_cards``, to pay with it.
@@ -89,7 +90,7 @@ def begin(
         NotOffered: "method", "amount" or "down" (with ``until``); "card" when the saved card is gone.
         DifferentPayment: this id was used for another payment.
     """
-    offered = queries.method_offered(market=market, money=money, method=method, now=now)
+    offered = queries.method_offered(market=market, money=money, method=method, now=now, with_fee=False)
     if offered is None:
         raise NotOffered("method")
     if offered.why_not:

@@ -28,8 +28,14 @@ class Offered:
     until: datetime | None = None
 
 
-def methods_offered(*, market: str, money: Money, now: datetime) -> list[Offered]:
-    """The ways to pay this amount in this market besides the wallet, in two queries; none when no provider is set."""
+def methods_offered(*, market: str, money: Money, now: datetime, with_fee: bool = True) -> list[Offered]:
+    """The ways to pay this amount in this market besides the wallet, in two queries; none when no provider is set.
+
+    A method's limits are held against what is really asked: the amount and its fee.
+
+    Args:
+        with_fee: False when a fee, if any, is in the amount already: then none comes on top.
+    """
     names = providers.installed()
     if not names:
         return []
@@ -41,15 +47,16 @@ def methods_offered(*, market: str, money: Money, now: datetime) -> list[Offered
             if market not in method.markets or money.currency not in method.limits:
                 continue
             least, most = method.limits[money.currency]
-            fee = rules.fee(money, fees.get(method.name, 0))
+            fee = rules.fee(money, fees.get(method.name, 0) if with_fee else 0)
             why_not = "down" if name in down else "" if least <= money.minor + fee.minor <= most else "amount"
             offered.append(Offered(method.name, name, fee, method.can_be_saved, why_not, down.get(name)))
     return offered
 
 
-def method_offered(*, market: str, money: Money, method: str, now: datetime) -> Offered | None:
-    """How this method stands for this amount; None when the market does not have it."""
-    return next((one for one in methods_offered(market=market, money=money, now=now) if one.method == method), None)
+def method_offered(*, market: str, money: Money, method: str, now: datetime, with_fee: bool = True) -> Offered | None:
+    """How this method stands for this amount, as in ``methods_offered``; None when the market does not have it."""
+    offered = methods_offered(market=market, money=money, now=now, with_fee=with_fee)
+    return next((one for one in offered if one.method == method), None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -253,15 +253,20 @@ def give_mismatch_back(*, payment_id: UUID, staff: UUID, why: str, now: datetime
 
 
 @transaction.atomic
-def decide(*, refund_id: UUID, exit: str, staff: UUID, why: str, now: datetime, reference: str = "") -> Refund:
-    """A person ends a refund that failed.
+def decide(
+    *, refund_id: UUID, round: int, exit: str, staff: UUID, why: str, now: datetime, reference: str = ""
+) -> Refund:
+    """A person ends a refund that failed, in the round that they saw fail.
 
     ``retry``: the provider is asked anew. ``to_wallet``: the customer agreed to have it in their wallet.
     ``paid_elsewhere``: it was paid back another way, under ``reference``.
 
+    Args:
+        round: the refund's round when the person read it.
+
     Raises:
-        CannotDecide: "no_reason", "no_reference", "not_waiting", or "other_currency": what was captured by mistake in
-            another currency has no wallet. Nothing was changed.
+        CannotDecide: "no_reason", "no_reference", "not_waiting" (it has not failed, or in another round), or
+            "other_currency": what was captured by mistake in another currency has no wallet. Nothing was changed.
     """
     assert exit in EXITS
     if not why.strip():
@@ -269,7 +274,7 @@ def decide(*, refund_id: UUID, exit: str, staff: UUID, why: str, now: datetime, 
     if exit == "paid_elsewhere" and not reference.strip():
         raise CannotDecide("no_reference")
     refund = _locked(refund_id)
-    if refund is None or refund.state != RefundState.FAILED:
+    if refund is None or (refund.state, refund.round) != (RefundState.FAILED, round):
         raise CannotDecide("not_waiting")
     if exit == "to_wallet" and refund.currency != refund.payment.currency:
         raise CannotDecide("other_currency")

@@ -111,6 +111,7 @@ class Payments(Reading):
         going_back = list(Refund.objects.filter(payment=payment).order_by("asked_at", "id"))
         waits = _waits(payment, going_back)
         colour, state = _state_of(payment, waits)
+        told_of = _told_of(payment.cause, payment.id, *(one.id for one in going_back))
         told = {
             "payment": payment,
             "waits": waits,
@@ -119,8 +120,8 @@ class Payments(Reading):
             "state": state,
             "colour": words.STATE_COLOURS[colour],
             "mode": reading.mode_of(payment.is_live),
-            "facts": _about_payment(payment),
-            "timeline": records.story(_told_of(payment.cause, payment.id, *(one.id for one in going_back))),
+            "facts": _about_payment(payment, told_of),
+            "timeline": records.story(told_of),
             "refunds": refunds_of(going_back),
             "transfers": books.moved(payment.id),
             "events": f"{reverse('admin:payments_event_changelist')}?q={words_of(payment.id)}",
@@ -177,7 +178,7 @@ def _state_of(payment: Payment, waits: bool) -> tuple[str, str]:
     return payment.state, f"{payment.state}, to be closed" if closes else payment.state
 
 
-def _about_payment(payment: Payment) -> list[tuple[str, object]]:
+def _about_payment(payment: Payment, told_of: list[Fact]) -> list[tuple[str, object]]:
     rows = [
         ("Order", link(reading.short(payment.cause), "renewals.order", payment.cause)),
         ("Customer", link(payment.customer.email, "accounts.user", payment.customer_id)),
@@ -189,6 +190,7 @@ def _about_payment(payment: Payment) -> list[tuple[str, object]]:
         ("Charge", payment.charge),
         ("Our key at the provider", words_of(payment.id)),
         ("Fills", link("the account", "ledger.account", payment.account_id)),
+        *_disputes(told_of),
         ("Reason", words.plain(payment.reason)),
         ("Detail", payment.detail),
         ("Asked at", when(payment.asked_at)),
@@ -200,6 +202,15 @@ def _about_payment(payment: Payment) -> list[tuple[str, object]]:
         ("Ended", when(payment.ended_at)),
     ]
     return [(name, value) for name, value in rows if value not in ("", reading.NOTHING, 0)]
+
+
+def _disputes(told_of: list[Fact]) -> list[tuple[str, object]]:
+    """The bank wants the money back: since when, and under which name at the provider."""
+    return [
+        ("Disputed", f"{when(fact.at)}, {(fact.after or {}).get('dispute')}: answer it at the provider")
+        for fact in told_of
+        if fact.what == "payment.disputed"
+    ]
 
 
 def _told_of(order: UUID, *ids: UUID) -> list[Fact]:
@@ -317,11 +328,13 @@ class Refunds(Reading):
         form = (PaidElsewhere if way.needs_reference else Reason)(request.POST or None)
         back = reverse("admin:payments_refund_change", args=[refund_id])
         # A form that was sent before is about an earlier try, even if the later one failed too by now.
-        waits = refund.state == RefundState.FAILED and request.POST.get("round", str(refund.round)) == str(refund.round)
+        read_at = request.POST.get("round", str(refund.round))
+        waits = refund.state == RefundState.FAILED and read_at == str(refund.round)
         if waits and request.method == "POST" and form.is_valid():
             try:
                 refunds.decide(
                     refund_id=refund_id,
+                    round=refund.round,
                     exit=exit,
                     staff=reading.staff_id(request),
                     why=form.cleaned_data["why"],

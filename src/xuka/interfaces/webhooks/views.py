@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from http import HTTPStatus
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -11,10 +12,15 @@ from django.views.decorators.csrf import csrf_exempt
 from xuka.interfaces import clock
 from xuka.payments import contract, events, providers, rules
 
+log = logging.getLogger(__name__)
+
 
 @csrf_exempt
 def receive(request: HttpRequest, provider: str) -> HttpResponse:
-    """One event, signed over its raw body: 200 stored or known, 400 forged, 404 nobody's, 413 larger than any event."""
+    """One event, signed over its raw body: 200 stored, 400 forged, 413 larger than any event.
+
+    One about no payment of ours is set aside and answered 200 too: it would be repeated for days, and tell the same.
+    """
     if provider not in providers.installed():
         return _problem(HTTPStatus.NOT_FOUND, "No such provider is used here.")
     if request.method != "POST":
@@ -26,7 +32,7 @@ def receive(request: HttpRequest, provider: str) -> HttpResponse:
     except (contract.Forged, UnreadablePostError):
         return _problem(HTTPStatus.BAD_REQUEST, "The signature does not fit, or is too old.")
     except events.UnknownPayment:
-        return _problem(HTTPStatus.NOT_FOUND, "The event is about no payment of ours.")
+        log.warning("%s told of no payment of ours; the event is set aside", provider)
     return HttpResponse(status=HTTPStatus.OK)
 
 

@@ -55,6 +55,7 @@ SESSION_WITH = ["payment_intent", "payment_intent.payment_method"]
 INTENT_WITH = ["payment_method"]
 
 # Events after which a payment or a refund may be another than before. Each is only a hint where to look.
+DISPUTED = "charge.dispute.created"
 MATTERS = frozenset(
     {
         "checkout.session.completed",
@@ -69,6 +70,7 @@ MATTERS = frozenset(
         "refund.created",
         "refund.updated",
         "refund.failed",
+        DISPUTED,
     }
 )
 
@@ -518,6 +520,7 @@ def _event(told: Mapping[str, Any]) -> Event:
         charge=charge,
         matters=kind in MATTERS,
         created_at=_moment(told, "created"),
+        is_dispute=kind == DISPUTED,
     )
 
 
