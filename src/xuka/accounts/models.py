@@ -7,6 +7,7 @@ from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
 from django.core.exceptions import ValidationError
 from django.db import models
+from django.db.models import Q
 from django.db.models.functions import Upper
 from django.utils.translation import gettext_lazy as _
 
@@ -57,6 +58,15 @@ class User(AbstractBaseUser, PermissionsMixin):
         validators=[validate_time_zone],
         help_text=_("For example Asia/Shanghai. Leave empty to see each card's times where the card is used."),
     )
+    phone = models.CharField(
+        _("mobile number"),
+        max_length=16,
+        null=True,
+        blank=True,
+        unique=True,
+        help_text=_("E.164, such as +32470123456."),
+    )
+    phone_verified = models.BooleanField(_("mobile number confirmed"), default=False)
     is_staff = models.BooleanField(_("staff"), default=False)
     is_active = models.BooleanField(_("active"), default=True)
 
@@ -70,6 +80,9 @@ class User(AbstractBaseUser, PermissionsMixin):
         verbose_name = _("user")
         verbose_name_plural = _("users")
         constraints = [
+            models.CheckConstraint(
+                condition=Q(phone__isnull=True, phone_verified=False) | Q(phone__startswith="+"), name="user_phone"
+            ),
             # Upper, because Django's iexact compares with UPPER(): sign-in then reads this index.
             models.UniqueConstraint(
                 Upper("email"), name="user_email", violation_error_message=_("This e-mail address is already in use.")

@@ -17,6 +17,10 @@ class EmailTaken(Exception):
     """Somebody else's account has this e-mail address; nothing was stored."""
 
 
+class PhoneTaken(Exception):
+    """Somebody else's account has this number; nothing was stored."""
+
+
 def register_user(
     *,
     email: str,
@@ -98,6 +102,38 @@ def set_time_zone(*, customer: UUID, time_zone: str, now: datetime) -> None:
         InvalidTimeZone: there is no zone of this name.
     """
     _set(customer, "time_zone", time_zone_of(time_zone), now)
+
+
+def set_phone(*, customer: UUID, phone: str | None, now: datetime, who: str = "") -> None:
+    """Store the number that the customer has just proved to hold; None takes it away.
+
+    The same number again changes nothing. The journal tells that it changed, and its last four digits.
+
+    Args:
+        phone: in E.164.
+        who: who did it, as in the journal; the customer when empty.
+
+    Raises:
+        PhoneTaken: another account has confirmed it.
+    """
+    try:
+        with transaction.atomic():
+            user = User.objects.select_for_update().get(id=customer)
+            before = user.phone
+            if (before, user.phone_verified) == (phone, phone is not None):
+                return
+            user.phone, user.phone_verified = phone, phone is not None
+            user.save(update_fields=["phone", "phone_verified"])
+            journal.record(
+                what="user.phone_set" if phone else "user.phone_removed",
+                subject=customer,
+                who=who or f"customer:{customer}",
+                before={"phone": ids.masked(before)} if before else None,
+                after={"phone": ids.masked(phone)} if phone else None,
+                now=now,
+            )
+    except IntegrityError as wrong:
+        raise PhoneTaken("This number is already in use.") from wrong
 
 
 @transaction.atomic

@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import cache
 from zoneinfo import available_timezones
 
+import phonenumbers
+
 LANGUAGES = ("zh-hans", "ja", "en", "fr", "nl")
 
 
@@ -37,6 +39,27 @@ def language_of(text: str) -> str:
     if tag not in LANGUAGES:
         raise InvalidLanguage(f"Xuka does not speak {text!r}.")
     return tag
+
+
+class InvalidPhone(ValueError):
+    """The text is not a telephone number with its country."""
+
+
+def phone_of(text: str) -> str:
+    """The number in E.164 ("+32470123456"), from any usual spelling that begins with + or 00.
+
+    Raises:
+        InvalidPhone: it is none that a text message could reach.
+    """
+    plain = text.strip()
+    plain = f"+{plain[2:]}" if plain.startswith("00") else plain
+    try:
+        number = phonenumbers.parse(plain, None)
+    except phonenumbers.NumberParseException as wrong:
+        raise InvalidPhone("This is not a telephone number with its country.") from wrong
+    if not phonenumbers.is_valid_number(number) or number.extension:
+        raise InvalidPhone("There is no such telephone number.")
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
 
 
 def email_of(text: str) -> str:

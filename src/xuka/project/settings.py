@@ -169,7 +169,14 @@ SILENCED_SYSTEM_CHECKS = ["auth.W004"]
 LOGIN_URL = "account_request_login_code"
 LOGIN_REDIRECT_URL = "/"
 ACCOUNT_ADAPTER = "xuka.interfaces.web.adapter.AccountAdapter"
-ACCOUNT_LOGIN_METHODS = {"email"}
+# Text messages, where a gateway is named: over SMPP or over HTTP. Without one nothing about phones is offered.
+SMS = os.environ.get("XUKA_SMS", "")
+ACCOUNT_LOGIN_METHODS = {"email", "phone"} if SMS else {"email"}
+ACCOUNT_FORMS = {
+    "login": "xuka.interfaces.web.phones.PasswordForm",
+    "request_login_code": "xuka.interfaces.web.phones.CodeForm",
+}
+ACCOUNT_PHONE_VERIFICATION_TIMEOUT = 600
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_UNIQUE_EMAIL = True
@@ -315,8 +322,7 @@ CHANNELS = {
         "sender": os.environ.get("XUKA_MAIL_FROM", f"{SELLER_NAME} <{SELLER_MAIL}>"),
     },
 }
-# Text messages, where a gateway is named: over SMPP or over HTTP. Without one nothing about phones is offered.
-match SMS := os.environ.get("XUKA_SMS", ""):
+match SMS:
     case "":
         pass
     case "smpp":

@@ -12,17 +12,19 @@ from allauth.account.models import EmailAddress
 from allauth.core import context
 from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser
-from django.forms import BaseForm
+from django.forms import BaseForm, Field
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import translation
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from xuka.accounts import operations as accounts
 from xuka.accounts import queries as accounts_queries
 from xuka.accounts.models import User
 from xuka.interfaces import clock
+from xuka.interfaces.web import phones
 from xuka.kernel import ids
 from xuka.messaging import operations as messaging
 
@@ -61,7 +63,7 @@ class AccountAdapter(DefaultAccountAdapter):
         """A code that came by mail proves the address, also of an account that staff opened."""
         assert isinstance(user, User)
         methods = get_authentication_records(request, user)
-        if methods and methods[-1].get("method") == "code" and methods[-1].get("email", "").lower() == user.email:
+        if methods and methods[-1].get("method") == "code" and (methods[-1].get("email") or "").lower() == user.email:
             there = EmailAddress.objects.filter(user_id=user.id).exists()
             if not there:
                 EmailAddress.objects.create(user=user, email=user.email, primary=True, verified=True)
@@ -102,6 +104,63 @@ class AccountAdapter(DefaultAccountAdapter):
             text=text.strip() + "\n",
             customer=there.id if there else None,
             secret=True,
+            now=clock.now(),
+        )
+
+    # -- the telephone: only confirmed numbers are stored, so that nobody can reserve another person's ---------------
+
+    def phone_form_field(self, **options: Any) -> Field:
+        """A number in any usual spelling."""
+        return phones.PhoneField(**options)
+
+    def get_phone(self, user: AbstractBaseUser) -> tuple[str, bool] | None:
+        """The number, and whether it is confirmed."""
+        assert isinstance(user, User)
+        return (user.phone, user.phone_verified) if user.phone else None
+
+    def set_phone(self, user: AbstractBaseUser, phone: str, verified: bool) -> None:
+        """Store a confirmed number; another one is not worth storing."""
+        if verified:
+            self.set_phone_verified(user, phone)
+
+    def set_phone_verified(self, user: AbstractBaseUser, phone: str) -> None:
+        """Store the number. The same number again changes nothing."""
+        assert isinstance(user, User)
+        accounts.set_phone(customer=user.id, phone=phone, now=clock.now())
+
+    def get_user_by_phone(self, phone: str) -> AbstractBaseUser | None:
+        """The account that may sign in with this number."""
+        there = accounts_queries.user_by_phone(phone)
+        return there if there and there.is_active else None
+
+    def send_verification_code_sms(self, user: AbstractBaseUser, phone: str, code: str, **more: Any) -> None:
+        """A code by text message, in the language of the account."""
+        assert isinstance(user, User)
+        with translation.override(user.language):
+            text = gettext("%(code)s is your code for %(seller)s, good for ten minutes. Never tell it to anybody.")
+        self._text("phone_code", phone, text % {"code": code, "seller": settings.SELLER_NAME}, user)
+
+    def send_account_already_exists_sms(self, phone: str) -> None:
+        """The number's owner learns that somebody wanted it; nobody else does."""
+        there = accounts_queries.user_by_phone(phone)
+        with translation.override(there.language if there else translation.get_language()):
+            text = gettext("%(seller)s: somebody wanted to add your number to another account. Nothing was changed.")
+        self._text("phone_wanted", phone, text % {"seller": settings.SELLER_NAME}, there)
+
+    def send_unknown_account_sms(self, phone: str, **more: Any) -> None:
+        """Nothing: a text to any number that somebody types in would cost money and be a nuisance."""
+
+    def _text(self, kind: str, phone: str, text: str, user: User | None) -> None:
+        messaging.queue(
+            cause=ids.new(),
+            kind=kind,
+            to=phone,
+            language=user.language if user else translation.get_language() or "en",
+            subject="",
+            text=text,
+            customer=user.id if user else None,
+            secret=True,
+            channel="sms",
             now=clock.now(),
         )
 

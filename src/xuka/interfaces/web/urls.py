@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.conf import settings
 from django.urls import URLPattern, URLResolver, include, path
 
-from xuka.interfaces.web import demo, esims, look, payments, plans, pwa, receipts, views
+from xuka.interfaces.web import demo, esims, look, payments, phones, plans, pwa, receipts, views
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", views.home, name="home"),
@@ -34,6 +34,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("contact/", views.contact, name="contact"),
     path("contact/sent/", views.contact_sent, name="contact_sent"),
     path("account/settings/", views.settings, name="settings"),
+    path("account/phone/", phones.phone, name="phone"),
+    path("account/phone/confirm/", phones.phone_confirm, name="phone_confirm"),
+    path("account/phone/remove/", phones.phone_remove, name="phone_remove"),
     path("account/passkeys/", include("xuka.interfaces.web.passkeys")),
     path("account/cards/<uuid:card_id>/forget/", payments.forget_card, name="forget_card"),
     path("account/sign-out-everywhere/", views.sign_out_everywhere, name="sign_out_everywhere"),

@@ -544,6 +544,7 @@ def settings(request: HttpRequest) -> HttpResponse:
     currencies = sorted({line.market.currency for line in lines_queries.lines_of(customer.id)})
     wallets = [ledger.wallet_balance(customer=customer.id, currency=currency) for currency in currencies]
     context = {"form": form, "wallets": wallets, "kept_cards": payments.kept_cards(customer.id), "tab": "settings"}
+    context["has_texts"] = "sms" in configuration.CHANNELS
     return render(request, "settings.html", context, status=422 if form.errors else 200)
 
 
