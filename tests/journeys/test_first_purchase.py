@@ -323,7 +323,7 @@ def test_a_visitor_buys_an_esim_through_the_pages_and_only_they_see_how_to_insta
     assert 'role="img" aria-label="QR code that installs this eSIM"><svg' in html
     assert not re.findall(r'(?:src|data|srcset)="https?:', html)  # nothing is fetched from elsewhere
     assert "no-store" in shown["Cache-Control"]
-    assert "web.be" in text(shown)
+    assert "internet.proximus.be" in text(shown)
 
     assert browser(trade, "emma").get(f"/cards/{order.line_id}/install/").status_code == 404
     assert Client().get(f"/cards/{order.line_id}/install/").status_code == 302
