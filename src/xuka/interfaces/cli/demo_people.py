@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
 import httpx
+from procrastinate.exceptions import AlreadyEnqueued
 
 from xuka.accounts import operations as accounts
 from xuka.catalogue import queries as catalogue
 from xuka.catalogue.models import PlanVersion
 from xuka.interfaces import clock
+from xuka.interfaces.jobs import tasks
 from xuka.interfaces.web.demo import PEOPLE, SPARE_CARD
 from xuka.kernel import ids
 from xuka.kernel.money import Money
@@ -83,6 +86,8 @@ def settle_in(*, carrier_url: str) -> None:
         )
         if SPARE_CARD.iccid not in known:
             _at_the_carrier(carrier, SPARE_CARD.iccid, spare, None)
+    with suppress(AlreadyEnqueued):  # what is left is on the pages from the first minute
+        tasks.read_carriers.defer(timestamp=int(now.timestamp()))
 
 
 def _card(guest: Guest, owner: UUID, now: datetime) -> datetime:

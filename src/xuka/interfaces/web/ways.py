@@ -89,7 +89,7 @@ def to_pay(
     plain = Way("", "", "", "", money, tax_inside(money, tax_basis_points), Money(0, money.currency))
     kept = payments.saved_cards(customer)
     found = [_wallet(plain, ledger.wallet_balance(customer=customer, currency=money.currency))]
-    for offered in payments.methods_offered(market=market, money=money, now=now):
+    for offered in payments.methods_offered(market=market, money=money, now=now, with_fee=with_fee):
         fee = offered.fee if with_fee else plain.fee
         total = money + fee
         way = replace(
