@@ -12,7 +12,7 @@ from django.db import IntegrityError, transaction
 
 from xuka.catalogue import operations as catalogue
 from xuka.catalogue import queries
-from xuka.catalogue.models import Market, Network, Plan, PlanVersion
+from xuka.catalogue.models import Market, MarketPlan, Network, Plan, PlanVersion
 from xuka.catalogue.operations import BadFile, Loaded
 from xuka.catalogue.rules import InvalidPolicy
 from xuka.journal.models import Fact
@@ -22,8 +22,8 @@ pytestmark = pytest.mark.django_db
 
 NOW = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
 DATA = settings.ROOT / "data"
-# Markets, networks, plans.
-ENTRIES = 2 + 8 + 20
+# Markets, networks, plans, plans of others.
+ENTRIES = 2 + 8 + 20 + 99
 
 
 def load(path: Path, now: datetime = NOW) -> Loaded:
@@ -49,7 +49,7 @@ def rows() -> tuple[int, ...]:
 
 
 def test_the_project_s_own_data_are_two_markets_eight_networks_and_twenty_plans() -> None:
-    assert load(DATA) == Loaded(files=3, markets=2, networks=8, plans=20, versions=20, unchanged=0)
+    assert load(DATA) == Loaded(files=4, markets=2, networks=8, plans=20, versions=20, market_plans=99, unchanged=0)
     belgium, japan = queries.markets()
     assert (belgium.code, belgium.currency, belgium.zone, belgium.tax_basis_points) == (
         "BE",
@@ -127,7 +127,7 @@ def test_a_plan_is_called_by_its_name_in_the_reader_s_language(language: str, na
 def test_loading_unchanged_files_again_changes_nothing() -> None:
     load(DATA)
     before, versions = rows(), set(PlanVersion.objects.values_list("id", flat=True))
-    assert load(DATA, NOW + timedelta(days=1)) == Loaded(files=3, unchanged=ENTRIES)
+    assert load(DATA, NOW + timedelta(days=1)) == Loaded(files=4, unchanged=ENTRIES)
     assert rows() == before
     assert set(PlanVersion.objects.values_list("id", flat=True)) == versions
 
@@ -147,7 +147,7 @@ def test_new_terms_make_the_next_version_and_leave_the_old_one_as_it_was(tmp_pat
     load(DATA)
     first = PlanVersion.objects.get(plan="be-week-3gb-day")
     folder = the_project_s_own(tmp_path, demo_plans=[(old, new)])
-    assert load(folder, NOW + timedelta(days=1)) == Loaded(files=3, plans=1, versions=1, unchanged=ENTRIES - 1)
+    assert load(folder, NOW + timedelta(days=1)) == Loaded(files=4, plans=1, versions=1, unchanged=ENTRIES - 1)
     plan = Plan.objects.select_related("current").get(slug="be-week-3gb-day")
     assert plan.current is not None
     assert (plan.current.number, plan.current.made_at) == (2, NOW + timedelta(days=1))
@@ -261,6 +261,79 @@ def test_no_plan_is_called_unlimited_without_its_cap(language: str, word: str) -
         cap = f"{data.tiers[0].after_bytes // 10**9}GB"
         assert cap in name.replace(" ", "")
         assert (word in name) == (data.tiers[0].kbps >= 384), name
+
+
+# ---- what others sell ----------------------------------------------------------------------------------------------
+
+
+def test_what_others_sell_is_known_for_both_markets() -> None:
+    load(DATA)
+    assert [len(queries.market_plans(market)) for market in ("BE", "JP", "FR")] == [34, 65, 0]
+
+
+def test_a_plan_of_others_is_told_as_its_sources_tell_it() -> None:
+    load(DATA)
+    viking = MarketPlan.objects.get(slug="be-mv-29")
+    assert (viking.brand, viking.networks, viking.forms) == ("Mobile Vikings", ["be-proximus"], ["sim"])
+    assert (viking.price_minor, viking.currency, viking.price_is_dated) == (2900, "EUR", True)
+    assert (viking.length, viking.unit, viking.data_bytes) == (1, "month", 170_000_000_000)
+    assert (viking.cap_bytes, viking.cap_window, viking.kbps_after) == (170_000_000_000, "period", 512)
+    assert (viking.service, viking.as_of) == ("voice_sms", "2025 (inferred)")
+    day = MarketPlan.objects.get(slug="jp-povo-24h")
+    assert (day.price_minor, day.currency, day.price_is_dated, day.as_of) == (330, "JPY", False, "2026-05")
+    assert (day.length, day.unit, day.unlimited, day.data_bytes, day.kbps_after) == (24, "hour", True, None, 128)
+
+
+def test_what_no_source_tells_about_a_plan_of_others_stays_untold() -> None:
+    load(DATA)
+    silent = MarketPlan.objects.get(slug="jp-iij-travel-unlimited-10d")
+    assert (silent.price_minor, silent.currency, silent.price_is_dated) == (None, "", False)
+    assert (silent.unlimited, silent.data_bytes, silent.cap_bytes, silent.kbps_after) == (True, None, None, None)
+    assert (silent.hotspot, silent.abroad, silent.renewal_rule, silent.as_of) == ("unknown", "unknown", "unknown", "")
+    assert MarketPlan.objects.get(slug="jp-tabiesim").unlimited is None
+
+
+def test_every_plan_of_others_names_its_sources_and_old_prices_are_marked() -> None:
+    load(DATA)
+    for plan in MarketPlan.objects.all():
+        assert plan.sources
+        assert all(set(source) == {"title", "url", "date"} and source["title"] for source in plan.sources)
+        if plan.price_minor is not None and not plan.as_of.startswith(("2025", "2026")):
+            assert plan.price_is_dated, plan.slug
+
+
+def test_a_plan_of_others_cannot_be_bought() -> None:
+    load(DATA)
+    slugs = set(MarketPlan.objects.values_list("slug", flat=True))
+    assert not slugs & {version.plan_id for version in PlanVersion.objects.all()}
+    assert {version.plan.seller for version in queries.offers()} == {"Xuka Demo"}
+    assert queries.plan_by_slug("jp-povo-24h") is None
+
+
+def test_a_plan_of_others_that_changed_is_one_change(tmp_path: Path) -> None:
+    load(DATA)
+    folder = the_project_s_own(tmp_path, market_plans=[("price: {amount: 10, currency: EUR}", "price: null")])
+    assert load(folder, NOW + timedelta(days=1)) == Loaded(files=4, market_plans=1, unchanged=ENTRIES - 1)
+    assert MarketPlan.objects.get(slug="be-base-prepaid-10plus").price_minor is None
+    facts = Fact.objects.filter(what="market_plans.set")
+    assert sorted(len(fact.after["slugs"]) for fact in facts if fact.after) == [1, 99]
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (("networks: [be-base]", "networks: [jp-kddi]"), "market_plans.0.networks: there is no network jp-kddi in BE"),
+        (("length: 30, unit: day", "length: 30, unit: null"), "market_plans.0: a length has a unit"),
+        (("     sources: [base", "     sources: [nobody, base"), "there is no source called 'nobody'"),
+        (("slug: be-base-prepaid-5,", "slug: be-base-prepaid-10plus,"), "be-base-prepaid-10plus is told twice"),
+        (("renewal_rule: keeps_longest", "renewal_rule: whatever"), "market_plans.0.renewal_rule: Input should be"),
+    ],
+)
+def test_a_plan_of_others_that_cannot_be_is_refused(tmp_path: Path, change: tuple[str, str], why: str) -> None:
+    with pytest.raises(BadFile) as refused:
+        load(the_project_s_own(tmp_path, market_plans=[change]))
+    assert why in str(refused.value)
+    assert rows() == (0, 0, 0, 0, 0)
 
 
 # ---- files that are refused ---------------------------------------------------------------------------------------
@@ -389,6 +462,7 @@ def test_a_market_keeps_its_currency_and_a_plan_its_market(tmp_path: Path) -> No
         load(the_project_s_own(tmp_path, markets=[("value: EUR", "value: USD")]))
     (tmp_path / "markets.yaml").unlink()
     (tmp_path / "networks.yaml").unlink()
+    (tmp_path / "market-plans.yaml").unlink()
     moved = (tmp_path / "demo-plans.yaml").read_text()
     moved = moved.replace("market: BE\n    network: be-proximus", "market: JP\n    network: jp-kddi")
     (tmp_path / "demo-plans.yaml").write_text(moved.replace('"12.90", currency: EUR', "1290, currency: JPY"))

@@ -80,6 +80,54 @@ class Plan(models.Model):
         return self.slug
 
 
+class MarketPlan(models.Model):
+    """A plan that somebody sells, or sold, in a market: for information only, it cannot be bought here.
+
+    None, or an empty text, is not told by the sources; nothing is guessed.
+    """
+
+    slug = models.SlugField(max_length=60, primary_key=True)
+    market = models.ForeignKey(Market, models.PROTECT, related_name="+")
+    market_id: str
+    brand = models.CharField(max_length=80)
+    name = models.CharField(max_length=80)
+    status = models.CharField(max_length=10, help_text="on_sale, ended or unknown, as the newest source says.")
+    networks = ArrayField(models.SlugField(max_length=60), help_text="Slugs of networks it runs on; empty: not told.")
+    forms = ArrayField(models.CharField(max_length=4), help_text="sim, esim; empty: not told, or an add-on.")
+    service = models.CharField(max_length=10, help_text="data, voice_sms or unknown.")
+    price_minor = models.BigIntegerField(null=True, help_text="In minor units.")
+    currency = models.CharField(max_length=3, blank=True)
+    price_is_dated = models.BooleanField(help_text="The price is old or has no date: say so beside it.")
+    length = models.PositiveSmallIntegerField(null=True)
+    unit = models.CharField(
+        max_length=14, blank=True, help_text="hour, day, rolling_day, calendar_day, month, calendar_month."
+    )
+    data_bytes = models.BigIntegerField(null=True, help_text="A period's volume where it is not unlimited.")
+    unlimited = models.BooleanField(null=True)
+    cap_bytes = models.BigIntegerField(null=True, help_text="At full speed, in each window.")
+    cap_window = models.CharField(max_length=14, blank=True, help_text="period, day, calendar_month, three_days.")
+    kbps_after = models.PositiveIntegerField(null=True, help_text="The speed after the cap, or after the volume.")
+    hotspot = models.CharField(max_length=9, help_text="allowed, forbidden or unknown.")
+    abroad = models.CharField(max_length=7, help_text="none, eu, world or unknown.")
+    renewal_rule = models.CharField(
+        max_length=13, help_text="adds, queues, replaces, keeps_longest, independent or unknown."
+    )
+    sources = models.JSONField(help_text="Each with title, url and date, as it tells them.")
+    as_of = models.CharField(max_length=60, blank=True, help_text="When it was so, in the sources' words.")
+
+    class Meta:
+        indexes = [models.Index(fields=["market"], name="market_plan_market")]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(price_minor__isnull=True, currency="") | (Q(price_minor__gt=0) & ~Q(currency="")),
+                name="market_plan_price_has_currency",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.slug
+
+
 class PlanVersion(models.Model):
     """The terms of a plan: policy, price, and the carrier's package that delivers it.
 

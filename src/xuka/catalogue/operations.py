@@ -17,12 +17,14 @@ from django.conf import settings
 from django.db import connection, models, transaction
 from pydantic import ValidationError
 
-from xuka.catalogue.models import Market, Network, Plan, PlanVersion
+from xuka.catalogue.models import Market, MarketPlan, Network, Plan, PlanVersion
 from xuka.catalogue.rules import (
     Apn,
     CatalogueFile,
     Fact,
     MarketEntry,
+    MarketPlanEntry,
+    Mention,
     NetworkEntry,
     PlanEntry,
     Source,
@@ -36,6 +38,8 @@ from xuka.kernel import ids
 # Rows whose keys are words have these ids in the journal.
 CATALOGUE = UUID("0b6a4c1e-5a0e-5d6f-8f53-7875616b6122")
 DEEPEST = 40
+COUNTED = ("markets", "networks", "plans", "versions", "market_plans", "unchanged")
+MARKET_PLAN = [field.attname for field in MarketPlan._meta.concrete_fields]
 
 Where = tuple[int | str, ...]
 
@@ -69,6 +73,7 @@ class Loaded:
     networks: int = 0
     plans: int = 0
     versions: int = 0
+    market_plans: int = 0
     unchanged: int = 0
 
 
@@ -224,6 +229,10 @@ def _missing_sources(file: _File) -> Iterator[Problem]:
                 for key in fact.sources:
                     if key not in file.content.sources:
                         yield file.problem((kind, index, *where, "sources"), f"there is no source called {key!r}")
+    for index, plan in enumerate(file.content.market_plans):
+        for key in plan.sources:
+            if key not in file.content.market_plan_sources:
+                yield file.problem(("market_plans", index, "sources"), f"there is no source called {key!r}")
 
 
 def _facts(entry: MarketEntry | NetworkEntry) -> Iterator[tuple[Where, Fact[Any] | Apn]]:
@@ -253,7 +262,12 @@ class _Known:
 
 def _misfits(files: list[_File]) -> Iterator[Problem]:
     known = _Known()
-    for kind, check in (("markets", _market_misfits), ("networks", _network_misfits), ("plans", _plan_misfits)):
+    for kind, check in (
+        ("markets", _market_misfits),
+        ("networks", _network_misfits),
+        ("plans", _plan_misfits),
+        ("market_plans", _market_plan_misfits),
+    ):
         for file in files:
             for index, entry in enumerate(getattr(file.content, kind)):
                 for name, reason in check(entry, known):
@@ -291,6 +305,16 @@ def _plan_misfits(entry: PlanEntry, known: _Known) -> Iterator[tuple[str, str]]:
         yield "carrier", f"there is no carrier {entry.carrier}"
 
 
+def _market_plan_misfits(entry: MarketPlanEntry, known: _Known) -> Iterator[tuple[str, str]]:
+    if known.is_second("market plan", entry.slug):
+        yield "slug", f"market plan {entry.slug} is told twice"
+    if entry.market not in known.currencies:
+        yield "market", f"there is no market {entry.market}"
+    for network in entry.networks:
+        if known.networks.get(network) != entry.market:
+            yield "networks", f"there is no network {network} in {entry.market}"
+
+
 # ---- storing -------------------------------------------------------------------------------------------------------
 
 
@@ -309,10 +333,16 @@ def _store(files: list[_File], *, who: str, now: datetime, progress: Callable[[i
             for entry in content.networks
         ),
         *(lambda e=entry: writer.put_plan(e) for content in contents for entry in content.plans),
+        *(
+            lambda e=entry, c=content: writer.put_market_plan(e, c.market_plan_sources)
+            for content in contents
+            for entry in content.market_plans
+        ),
     ]
     for done, step in enumerate(steps, start=1):
         step()
         progress(done, len(steps))
+    writer.finish()
     return Loaded(files=len(files), **writer.counts)
 
 
@@ -321,10 +351,12 @@ class _Writer:
 
     def __init__(self, *, who: str, now: datetime) -> None:
         self.who, self.now = who, now
-        self.counts: dict[str, int] = dict.fromkeys(("markets", "networks", "plans", "versions", "unchanged"), 0)
+        self.counts: dict[str, int] = dict.fromkeys(COUNTED, 0)
         self.markets = Market.objects.in_bulk()
         self.networks = Network.objects.in_bulk()
         self.plans = {plan.slug: plan for plan in Plan.objects.select_related("current")}
+        self.market_plans = MarketPlan.objects.in_bulk()
+        self.changed_market_plans: list[MarketPlan] = []
 
     def put_market(self, entry: MarketEntry, sources: dict[str, Source]) -> None:
         """Store a market."""
@@ -359,6 +391,38 @@ class _Writer:
         made = self._put_terms(row, entry)
         self.counts["versions"] += made
         self._count("plans", changed or made)
+
+    def put_market_plan(self, entry: MarketPlanEntry, sources: dict[str, Mention]) -> None:
+        """Keep a market plan that is new or different for ``finish``."""
+        row = MarketPlan(
+            **entry.model_dump(exclude={"market", "price", "sources"}, exclude_none=True),
+            market_id=entry.market,
+            price_minor=entry.price.money.minor if entry.price else None,
+            currency=entry.price.currency if entry.price else "",
+            sources=[sources[key].model_dump() for key in entry.sources],
+        )
+        row.networks, row.forms = list(entry.networks), list(entry.forms)
+        stored = self.market_plans.get(entry.slug)
+        changed = stored is None or any(getattr(stored, name) != getattr(row, name) for name in MARKET_PLAN)
+        if changed:
+            self.changed_market_plans.append(row)
+        self._count("market_plans", changed)
+
+    def finish(self) -> None:
+        """Store the market plans that changed, with one fact for all of them: nobody buys them."""
+        rows = self.changed_market_plans
+        if not rows:
+            return
+        MarketPlan.objects.bulk_create(
+            rows, update_conflicts=True, unique_fields=["slug"], update_fields=MARKET_PLAN[1:]
+        )
+        journal.record(
+            what="market_plans.set",
+            subject=ids.derived(CATALOGUE, "market_plans"),
+            who=self.who,
+            after={"slugs": [row.slug for row in rows]},
+            now=self.now,
+        )
 
     def _put_terms(self, plan: Plan, entry: PlanEntry) -> bool:
         terms = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from xuka.catalogue.models import Market, Network, Plan, PlanVersion
+from xuka.catalogue.models import Market, MarketPlan, Network, Plan, PlanVersion
 from xuka.catalogue.rules import Policy, policy_of
 
 
@@ -45,6 +45,11 @@ def plan_by_slug(slug: str) -> PlanVersion | None:
 def plan_version(id: UUID) -> PlanVersion | None:
     """The plan version of this id, sold now or not; plan, network and market loaded. None when there is none."""
     return _versions().filter(id=id).first()
+
+
+def market_plans(market: str) -> list[MarketPlan]:
+    """What others sell or sold in the market ("BE"), by brand and name; for information, none of it can be bought."""
+    return list(MarketPlan.objects.filter(market_id=market).order_by("brand", "name", "slug"))
 
 
 def policy(version: PlanVersion) -> Policy:

@@ -635,10 +635,57 @@ class PlanEntry(_Part):
         return self
 
 
+class Mention(_Part):
+    """Where a market plan is described, dated in the source's own words; None is undated."""
+
+    title: Annotated[str, Field(min_length=1, max_length=120)]
+    url: Annotated[str, Field(pattern=r"^https?://\S+$", max_length=500)] | None
+    date: Name | None
+
+
+class MarketPlanEntry(_Part):
+    """A plan that somebody else sells or sold, for information; None is not told by its sources."""
+
+    slug: Slug
+    market: Country
+    brand: Name
+    name: Name
+    status: Literal["on_sale", "ended", "unknown"]
+    networks: Annotated[tuple[Slug, ...], Field(strict=False)]
+    forms: Annotated[tuple[Literal["sim", "esim"], ...], Field(strict=False)]
+    service: Literal["data", "voice_sms", "unknown"]
+    price: Price | None
+    price_is_dated: bool
+    length: Annotated[int, Field(ge=1, le=366)] | None
+    unit: Literal["hour", "day", "rolling_day", "calendar_day", "month", "calendar_month"] | None
+    data_bytes: Bytes | None
+    unlimited: bool | None
+    cap_bytes: Bytes | None
+    cap_window: Literal["period", "day", "calendar_month", "three_days"] | None
+    kbps_after: Kbps | None
+    hotspot: Literal["allowed", "forbidden", "unknown"]
+    abroad: Literal["none", "eu", "world", "unknown"]
+    renewal_rule: Literal["adds", "queues", "replaces", "keeps_longest", "independent", "unknown"]
+    sources: Keys
+    as_of: Annotated[str, Field(min_length=1, max_length=60)] | None
+
+    @model_validator(mode="after")
+    def _both_or_none(self) -> Self:
+        if (self.length is None) != (self.unit is None):
+            raise ValueError("a length has a unit")
+        if (self.cap_bytes is None) != (self.cap_window is None):
+            raise ValueError("a cap has a window")
+        if self.unlimited and self.data_bytes is not None:
+            raise ValueError("what is unlimited has a cap, not a volume")
+        return self
+
+
 class CatalogueFile(_Part):
     """One file of the catalogue; each list may be left out."""
 
     sources: dict[Slug, Source] = {}
+    market_plan_sources: dict[Slug, Mention] = {}
     markets: Annotated[tuple[MarketEntry, ...], Field(strict=False)] = ()
     networks: Annotated[tuple[NetworkEntry, ...], Field(strict=False)] = ()
     plans: Annotated[tuple[PlanEntry, ...], Field(strict=False)] = ()
+    market_plans: Annotated[tuple[MarketPlanEntry, ...], Field(strict=False)] = ()
