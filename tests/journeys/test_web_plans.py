@@ -50,7 +50,7 @@ def ours(answer: Any) -> str:
 
 
 def never_unlimited_without_its_cap(page: str) -> bool:
-    return not re.search(r"unlimited(?!: \d+(\.\d+)? [GM]B|” means here)", page, re.IGNORECASE)
+    return not re.search(r"unlimited(?!: \d+(\.\d+)? [GM]B|: its cap is unknown|” means here)", page, re.IGNORECASE)
 
 
 def test_everybody_reads_each_plan_with_its_cap_and_its_price_a_day(shop: Shop) -> None:
@@ -61,7 +61,11 @@ def test_everybody_reads_each_plan_with_its_cap_and_its_price_a_day(shop: Shop) 
     assert "Unlimited: 3 GB a day at full speed, then 1 Mbps Proximus · 7 days" in page
     assert "€12.90 €1.84 a day" in page
     assert "JP¥4,980 JP¥166 a day" in page
-    assert never_unlimited_without_its_cap(text_of(answer))
+    assert never_unlimited_without_its_cap(page)
+    # What others call their plans and pages: below each such name stands its cap.
+    names = r"<h3>.*?</h3>|<span class=\"only-heard\">.*?</span>|<a [^>]*rel=\"noopener\">.*?</a>"
+    named = re.sub(names, "", answer.content.decode())
+    assert never_unlimited_without_its_cap(plain(named))
 
 
 def test_the_cap_is_written_as_large_as_the_word_it_explains(shop: Shop) -> None:
@@ -212,3 +216,41 @@ def test_the_pages_speak_chinese(shop: Shop, path: str) -> None:
 def test_nothing_on_the_pages_is_styled_or_scripted_inline(shop: Shop, path: str) -> None:
     page = Client().get(path).content
     assert not re.search(rb"<[^>]+\sstyle=|<style|\son[a-z]+=|<script>", page)
+
+
+# -- what others sell ------------------------------------------------------------------------------------------------
+
+
+def test_what_others_sell_is_apart_dated_with_its_source_and_cannot_be_bought(shop: Shop) -> None:
+    answer = Client().get("/plans/?network=be-base")
+    page = answer.content.decode()
+    market = page[page.index('id="market"') :]
+    words = plain(market)
+    assert "We do not sell these." in words
+    assert "BASE: BASE Unlimited Unlimited: 25 GB at full speed" in words
+    assert "€40.00 €1.32 a day price of 2019" in words
+    assert 'href="https://www.base.be/en/legal-information/conditions-monthly-plans.html"' in market
+    assert "as of 2019, no longer sold" in words
+    assert "buy/" not in market
+    assert "<form" not in market
+
+
+def test_what_a_source_does_not_tell_is_unknown(shop: Shop) -> None:
+    told = side_by_side(Client(), "market.be-mv-prepaid", "be-week-3gb-day")
+    assert told["Data"][0] == "data: unknown"
+    assert told["Price"] == ["unknown", "€12.90"]
+    assert told["Price per day"][0] == "unknown"
+    assert told["Earliest renewal"][0] == "unknown"
+    assert told["Busy hours"][0] == "unknown"
+    assert told["Hotspot"][0] == "unknown"
+    assert told["From"][0].endswith("as of 2024 or later, was on sale then")
+
+
+def test_a_plan_of_the_market_has_no_page_of_its_own(shop: Shop) -> None:
+    assert Client().get("/plans/be-mv-prepaid/").status_code == 404
+
+
+def test_the_pages_of_the_market_keep_what_was_asked_for(shop: Shop) -> None:
+    page = Client().get("/plans/?country=JP&page=2").content.decode()
+    assert 'href="?country=JP&amp;page=1#market"' in page
+    assert len(page) < 60_000

@@ -68,10 +68,10 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Traits:
-    """What the list can be narrowed by; None is unknown."""
+    """What the list can be narrowed by; networks by slug and name. None is unknown."""
 
     country: str
-    network: str
+    networks: tuple[tuple[str, str], ...]
     days: Fraction | None
     talks: bool | None
     hotspot: bool | None
@@ -111,7 +111,8 @@ def ours(version: PlanVersion) -> Told:
         "network": Cell(version.plan.network.name),
         "coverage": coverage(version.plan.network_id),
     }
-    traits = Traits(version.plan.market_id, version.plan.network_id, days, *_allowed(policy))
+    networks = ((version.plan.network_id, version.plan.network.name),)
+    traits = Traits(version.plan.market_id, networks, days, *_allowed(policy))
     slug = version.plan_id
     return Told(slug, texts.plan_name(version), cells, traits, slug, bool(version.first_package))
 
@@ -202,10 +203,10 @@ def wishes(asked: Mapping[str, str], plans: Sequence[Told]) -> Wishes:
 
 def _fields(plans: Sequence[Told]) -> list[Choose]:
     yes = (("yes", gettext("Yes")),)
-    networks = {one.traits.network: one.cells["network"].says for one in plans if one.traits.network}
+    networks = {network for one in plans for network in one.traits.networks}
     return [
         Choose("country", gettext("Country"), _countries({one.traits.country for one in plans})),
-        Choose("network", gettext("Network"), tuple(sorted(networks.items(), key=lambda pair: pair[1]))),
+        Choose("network", gettext("Network"), tuple(sorted(networks, key=lambda pair: pair[1]))),
         Choose("length", gettext("Lasts"), _lengths()),
         Choose("talk", gettext("Calls or texts"), yes),
         Choose("hotspot", gettext("Hotspot"), yes),
@@ -232,7 +233,7 @@ def _fits(traits: Traits, name: str, value: str) -> bool:
         case "country":
             return traits.country == value
         case "network":
-            return traits.network == value
+            return value in dict(traits.networks)
         case "length":
             shortest, longest = LENGTHS[value]
             return traits.days is not None and shortest <= traits.days <= longest

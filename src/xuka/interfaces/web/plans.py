@@ -12,7 +12,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
 from xuka.catalogue import queries as catalogue
-from xuka.interfaces.web import choosing, comparing
+from xuka.interfaces.web import choosing, comparing, elsewhere
 from xuka.interfaces.web.comparing import Told
 from xuka.kernel.money import Money
 
@@ -23,7 +23,7 @@ ON_A_PAGE = 20
 @require_GET
 def plans(request: HttpRequest) -> HttpResponse:
     """Everything that is offered here, then what else the market has, for information."""
-    ours, market = _ours(), _market()
+    ours, market = _all()
     wishes = comparing.wishes(request.GET.dict(), [*ours, *market])
     others = Paginator(wishes.fit(market), ON_A_PAGE).get_page(request.GET.get("page"))
     context = {
@@ -39,7 +39,8 @@ def plans(request: HttpRequest) -> HttpResponse:
 @require_GET
 def compare(request: HttpRequest) -> HttpResponse:
     """Up to three plans side by side."""
-    known = {one.key: one for one in (*_ours(), *_market())}
+    ours, market = _all()
+    known = {one.key: one for one in (*ours, *market)}
     asked = list(dict.fromkeys(request.GET.getlist("plan")))
     found = [known[key] for key in asked if key in known]
     shown = found[: comparing.MOST]
@@ -64,7 +65,7 @@ def _problems(*, asked: int, found: int) -> list[str]:
 @require_GET
 def plan(request: HttpRequest, slug: str) -> HttpResponse:
     """One plan: its terms, what to know before renewing, and the way to buy it."""
-    version = next((one for one in _versions() if one.plan_id == slug), None)
+    version = catalogue.plan_by_slug(slug)
     if version is None:
         raise Http404
     price = Money(version.price_minor, version.currency)
@@ -76,13 +77,9 @@ def plan(request: HttpRequest, slug: str) -> HttpResponse:
     return render(request, "plans/plan.html", context)
 
 
-def _versions():
-    return [version for market in catalogue.markets() for version in catalogue.plans_on_sale(market.code)]
-
-
-def _ours() -> list[Told]:
-    return [comparing.ours(version) for version in _versions()]
-
-
-def _market() -> list[Told]:
-    return []
+def _all() -> tuple[list[Told], list[Told]]:
+    """What is sold here, and what else the market has."""
+    markets = [market.code for market in catalogue.markets()]
+    networks = {one.slug: one.name for market in markets for one in catalogue.networks_of(market)}
+    others = [elsewhere.told(one, networks) for market in markets for one in catalogue.market_plans(market)]
+    return [comparing.ours(version) for version in catalogue.offers()], others
