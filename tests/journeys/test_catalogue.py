@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.conf import settings
@@ -17,6 +18,8 @@ from xuka.catalogue.operations import BadFile, Loaded
 from xuka.catalogue.rules import InvalidPolicy
 from xuka.journal.models import Fact
 from xuka.kernel import ids
+from xuka.lines import operations as lines
+from xuka.lines import queries as lines_queries
 
 pytestmark = pytest.mark.django_db
 
@@ -261,6 +264,33 @@ def test_no_plan_is_called_unlimited_without_its_cap(language: str, word: str) -
         cap = f"{data.tiers[0].after_bytes // 10**9}GB"
         assert cap in name.replace(" ", "")
         assert (word in name) == (data.tiers[0].kbps >= 384), name
+
+
+# ---- months on a card ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("slug", ["be-1month-100gb-talk", "jp-1month-30gb-talk"])
+def test_months_on_a_card_keep_the_day_of_the_first_whether_they_wait_or_are_added(slug: str) -> None:
+    load(DATA)
+    version = queries.plan_by_slug(slug)
+    assert version is not None
+    where = ZoneInfo(version.plan.market.zone)
+    start = datetime(2027, 1, 31, 10, 0, tzinfo=where).astimezone(UTC)
+    line = lines.add_to_stock(
+        iccid="8932020000000000127", carrier="airalo", claim_code="CODE", plan_version=version, who="seller", now=start
+    )
+    bought = {
+        "line_id": line.id, "plan_version": version, "activated_at": start, "funded_at": start,
+        "carrier_ends_at": None, "who": "seller", "now": start,
+    }  # fmt: skip
+    for _ in range(3):
+        lines.open_period(order_id=ids.new(), ordinal=0, **bought)
+    lines.start_due_periods(now=start + timedelta(days=80))
+    entries = lines_queries.timeline(line, start + timedelta(days=80)).entries
+    ends = [entry.span.ends_at.astimezone(where).replace(tzinfo=None).isoformat() for entry in entries]
+    assert ends == ["2027-02-28T10:00:00", "2027-03-31T10:00:00", "2027-04-30T10:00:00"]
+    assert {entry.period.anchored_at for entry in entries} == {"2027-01-31T10:00:00"}
+    assert not any(entry.projected for entry in entries)
 
 
 # ---- what others sell ----------------------------------------------------------------------------------------------

@@ -39,6 +39,7 @@ from xuka.catalogue.rules import (
 )
 from xuka.kernel.span import Span
 from xuka.lines.rules import Booked, lay_out
+from xuka.renewals.rules import TooLate, stack
 
 WEEK: dict[str, Any] = {
     "period": {"length": 7, "unit": "calendar_day", "zone": "Asia/Tokyo", "starts": "activation"},
@@ -337,6 +338,30 @@ def test_calls_and_texts_are_told_with_their_volume_and_reach() -> None:
     quota = policy_of(document).quota
     assert quota.voice == Voice(minutes=120, to="market", incoming_free=True)
     assert quota.sms == Sms(messages=None, to="everywhere")
+
+
+def test_a_card_is_renewed_as_long_after_its_end_as_its_last_plan_says_and_not_a_second_longer() -> None:
+    """The plan of the last period counts, not the one that is bought."""
+    last, bought = policy_of(_with({"renewable_days": 30}, "ending")), policy_of(WEEK)
+    end = datetime(2027, 3, 1, 9, 0, tzinfo=UTC)
+    latest = end + timedelta(days=30)
+    done = stack(booked_until=end, queued=0, policy=bought, last=last, now=latest)
+    assert (done.span.starts_at, done.starts_on_activation) == (latest, True)
+    with pytest.raises(TooLate) as refused:
+        stack(booked_until=end, queued=0, policy=bought, last=last, now=latest + timedelta(seconds=1))
+    assert refused.value.latest == latest
+    for told_nothing in (None, policy_of(WEEK)):
+        stack(booked_until=end, queued=0, policy=bought, last=told_nothing, now=end + timedelta(days=3000))
+
+
+def test_a_month_bought_early_ends_on_the_day_of_its_run() -> None:
+    document = _with({"length": 1, "unit": "month", "zone": "Asia/Tokyo", "starts": "activation"}, "period")
+    end, now = local("2027-02-28T10:00", "Asia/Tokyo"), local("2027-02-20T10:00", "Asia/Tokyo")
+    policy, anchor = policy_of(document), clock("2027-01-31T10:00")
+    early = stack(booked_until=end, queued=0, policy=policy, anchor=anchor, now=now)
+    assert early.span == Span(end, local("2027-03-31T10:00", "Asia/Tokyo"))
+    late = stack(booked_until=end, queued=0, policy=policy, anchor=anchor, now=end)
+    assert late.span == Span(end, local("2027-03-28T10:00", "Asia/Tokyo")), "at the end the run is over"
 
 
 # ---- the daily cap ------------------------------------------------------------------------------------------------
