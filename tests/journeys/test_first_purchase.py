@@ -408,6 +408,7 @@ def test_an_unpaid_purchase_waits_for_money_and_ends_without_a_card(trade: Trade
     visitor = browser(trade, "visitor")
     assert "Your order waits for money" in text(visitor.get(f"/orders/{order.id}/"))
     trade.shop.cards["visitor"] = trade.card("xiaoyu")  # only the currency of the wallet is read from it
+    assert "€0.00" in text(visitor.get("/account/settings/"))  # a wallet, though there is no card yet
     trade.credit("visitor", Money(12_90, "EUR"))
     trade.work()
     assert trade.order(order).state == "active"

@@ -541,7 +541,8 @@ def settings(request: HttpRequest) -> HttpResponse:
     form = forms.Settings(request.POST or None, initial=initial)
     if request.method == "POST" and form.is_valid():
         return _settings_saved(request, form)
-    currencies = sorted({line.market.currency for line in lines_queries.lines_of(customer.id)})
+    bought = {order.currency for order in renewals_queries.orders_of(customer.id)}
+    currencies = sorted(bought | {line.market.currency for line in lines_queries.lines_of(customer.id)})
     wallets = [ledger.wallet_balance(customer=customer.id, currency=currency) for currency in currencies]
     context = {"form": form, "wallets": wallets, "kept_cards": payments.kept_cards(customer.id), "tab": "settings"}
     context["has_texts"] = "sms" in configuration.CHANNELS
