@@ -104,6 +104,25 @@ def set_time_zone(*, customer: UUID, time_zone: str, now: datetime) -> None:
     _set(customer, "time_zone", time_zone_of(time_zone), now)
 
 
+def replace_email(*, customer: UUID, email: str, who: str, why: str, now: datetime) -> None:
+    """Give the account another address, and with it nothing of the old ways in: no password, no number.
+
+    That the password changes also ends every session. The journal tells that it happened, not the addresses.
+
+    Raises:
+        EmailTaken: another account has the address, however it is capitalised.
+    """
+    try:
+        with transaction.atomic():
+            user = User.objects.select_for_update().get(id=customer)
+            user.email, user.phone, user.phone_verified = email_of(email), None, False
+            user.set_unusable_password()
+            user.save(update_fields=["email", "phone", "phone_verified", "password"])
+            journal.record(what="user.email_replaced", subject=customer, who=who, why=why, now=now)
+    except IntegrityError as wrong:
+        raise EmailTaken("This e-mail address is already in use.") from wrong
+
+
 def set_phone(*, customer: UUID, phone: str | None, now: datetime, who: str = "") -> None:
     """Store the number that the customer has just proved to hold; None takes it away.
 

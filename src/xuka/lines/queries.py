@@ -13,7 +13,7 @@ from django.db.models import Exists, OuterRef
 from xuka.catalogue import queries as catalogue
 from xuka.kernel.span import Span
 from xuka.lines.models import Esim, Line, Period
-from xuka.lines.rules import Booked, Placed, lay_out
+from xuka.lines.rules import Booked, InvalidIccid, Placed, claim_code_hash, iccid_of, is_claim_code, lay_out
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,17 @@ def line_of(customer: UUID, line_id: UUID) -> Line | None:
 def line(line_id: UUID) -> Line | None:
     """The line of this id, whoever owns it; None when there is none. For staff and jobs."""
     return _lines().filter(id=line_id).first()
+
+
+def line_by_claim_code(*, iccid: str, code: str) -> Line | None:
+    """The card of this number, for whoever shows its claim code; None for a wrong code, number, or none at all."""
+    try:
+        number = iccid_of(iccid)
+    except InvalidIccid:
+        return None
+    line = _lines().filter(iccid=number).first()
+    stored = line.claim_code_hash if line else claim_code_hash(iccid=number, code="")
+    return line if is_claim_code(iccid=number, code=code, stored_hash=stored) and code else None
 
 
 def esim_of(line_id: UUID) -> Esim | None:

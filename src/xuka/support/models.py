@@ -24,3 +24,46 @@ class Ticket(models.Model):
 
     def __str__(self) -> str:
         return f"{self.email} {self.opened_at:%Y-%m-%d %H:%M}"
+
+
+class Recovery(models.Model):
+    """Somebody with a card of an account asks for that account at a new address. See ``support.recovery``."""
+
+    class State(models.TextChoices):
+        """How far it has come; the last three are final."""
+
+        ASKED = "asked"
+        APPROVED = "approved"
+        STOPPED = "stopped"
+        REFUSED = "refused"
+        DONE = "done"
+
+    customer_id: UUID
+    line_id: UUID
+    id = models.UUIDField(primary_key=True, help_text="Made by the page.")
+    customer = models.ForeignKey("accounts.User", models.PROTECT, related_name="+")
+    line = models.ForeignKey("lines.Line", models.PROTECT, related_name="+", help_text="The card that was shown.")
+    new_email = models.EmailField(max_length=254)
+    language = models.CharField(max_length=10)
+    state = models.CharField(max_length=10, choices=State.choices, default=State.ASKED)
+    asked_at = models.DateTimeField()
+    ready_at = models.DateTimeField(null=True, blank=True, help_text="When the address is replaced, once approved.")
+    stop_url = models.CharField(max_length=300, blank=True)
+
+    class Meta:
+        verbose_name_plural = "recoveries"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["customer"], condition=models.Q(state="approved"), name="recovery_one_approved"
+            ),
+            models.CheckConstraint(
+                condition=~models.Q(state__in=["approved", "done"]) | models.Q(ready_at__isnull=False),
+                name="recovery_waits_a_day",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["ready_at"], name="recovery_due", condition=models.Q(state="approved")),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.new_email} ({self.state})"

@@ -22,7 +22,7 @@ from xuka.payments.models import Health
 from xuka.renewals import queries as renewals
 from xuka.renewals.models import Order
 from xuka.renewals.rules import State
-from xuka.support.models import Ticket
+from xuka.support.models import Recovery, Ticket
 
 SHOWN = 10
 UNDER_WAY = (State.AWAITING_FUNDS, State.FUNDED, State.ACTIVATING, State.REFUNDING)
@@ -70,6 +70,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
                 _item("Customers", "group", "accounts_user_changelist"),
                 _item("Cards", "sim_card", "lines_line_changelist"),
                 _item("Tickets", "support_agent", "support_ticket_changelist"),
+                _item("Recoveries", "lock_reset", "support_recovery_changelist", _recoveries()),
                 _item("Messages", "mail", "messaging_message_changelist", _failed_messages()),
             ]
         },
@@ -128,6 +129,11 @@ def _list(name: str, query: str = "") -> str:
 
 def _orders(state: State | None = None) -> str:
     return _list("renewals_order", f"state={state}" if state else "")
+
+
+def _recoveries() -> int:
+    """How many people wait for somebody to look whether an account is theirs."""
+    return Recovery.objects.filter(state=Recovery.State.ASKED).count()
 
 
 def _failed_messages() -> int:

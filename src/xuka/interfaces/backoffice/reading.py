@@ -157,6 +157,7 @@ _PAGES = {
     "user": "accounts.user",
     "message": "messaging.message",
     "ticket": "support.ticket",
+    "recovery": "support.recovery",
     "plan": "catalogue.planversion",
     # What moves the order is told of the order, the rest of the payment or refund itself.
     "payment": "renewals.order",

@@ -27,6 +27,7 @@ from xuka.interfaces.backoffice import (
     orders,
     reading,
     records,
+    recoveries,
     takings,
 )
 from xuka.journal.models import Fact
@@ -35,7 +36,7 @@ from xuka.lines.models import Line, Period
 from xuka.messaging.models import Message
 from xuka.payments.models import Event, MethodFee, Payment, Refund
 from xuka.renewals.models import Order, Quote
-from xuka.support.models import Ticket
+from xuka.support.models import Recovery, Ticket
 
 
 class Staff(UnfoldAdminSite):
@@ -105,6 +106,7 @@ site.register(Period, records.Periods)
 site.register(Quote, records.Quotes)
 site.register(Message, records.Messages)
 site.register(Ticket, records.Tickets)
+site.register(Recovery, recoveries.Recoveries)
 site.register(Plan, offers.Plans)
 site.register(PlanVersion, offers.PlanVersions)
 site.register(Network, offers.Networks)

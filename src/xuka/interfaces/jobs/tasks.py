@@ -14,6 +14,7 @@ from procrastinate.contrib.django import app
 from xuka.activation import operations as activation
 from xuka.interfaces import clock
 from xuka.interfaces.jobs import letters, papers, unwritten, usage
+from xuka.interfaces.web.recovery import forget_sign_ins
 from xuka.lines import operations as lines
 from xuka.lines import queries as lines_queries
 from xuka.messaging import operations as messaging
@@ -25,6 +26,7 @@ from xuka.payments import queries as payments_queries
 from xuka.renewals import operations as renewals
 from xuka.renewals import queries as renewals_queries
 from xuka.renewals.rules import State
+from xuka.support import recovery as recoveries
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +54,12 @@ def advance_waiting_orders(subject: str) -> None:
 def send_message(subject: str) -> None:
     """Send one message of the outbox."""
     messaging.send(message_id=UUID(subject), now=clock.now())
+
+
+@app.task(name="complete_recovery")
+def complete_recovery(subject: str) -> None:
+    """Give an account its new address, once the day has passed in which the old one could stop it."""
+    recoveries.complete(id=UUID(subject), forget_sign_ins=forget_sign_ins, now=clock.now())
 
 
 # The letters about an order, by the job that writes each; every one of them is written once, or comes back.
@@ -156,6 +164,8 @@ def sweep(timestamp: int) -> None:
         _guarded(advance_order, str(order_id))
     for message_id in messaging_queries.due_messages(clock.now()):
         _guarded(send_message, str(message_id))
+    for recovery_id in recoveries.due(clock.now()):
+        _guarded(complete_recovery, str(recovery_id))
     lines.start_due_periods(now=clock.now())
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.conf import settings
 from django.urls import URLPattern, URLResolver, include, path
 
-from xuka.interfaces.web import demo, esims, look, payments, phones, plans, pwa, receipts, views
+from xuka.interfaces.web import demo, esims, look, payments, phones, plans, pwa, receipts, recovery, views
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", views.home, name="home"),
@@ -31,6 +31,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("receipts/<uuid:receipt_id>/", receipts.receipt, name="receipt"),
     path("receipts/<uuid:receipt_id>.pdf", receipts.receipt_pdf, name="receipt_pdf"),
     path("receipts/<uuid:receipt_id>/send/", receipts.send, name="receipt_send"),
+    path("recover/", recovery.recover, name="recover"),
+    path("recover/sent/", recovery.recover_sent, name="recover_sent"),
+    path("recover/stop/<str:token>/", recovery.recover_stop, name="recover_stop"),
     path("contact/", views.contact, name="contact"),
     path("contact/sent/", views.contact_sent, name="contact_sent"),
     path("account/settings/", views.settings, name="settings"),
