@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -163,7 +164,7 @@ def wanted(text: str, *, today: date) -> Wanted:
     if not text:
         return Wanted()
     try:
-        day = date.fromisoformat(text) if len(text) == len("2026-12-24") else None
+        day = date.fromisoformat(text) if re.fullmatch(r"\d{4}-\d\d-\d\d", text, re.ASCII) else None
     except ValueError:
         day = None
     if day is None:
