@@ -19,7 +19,6 @@ from sandbox.carrier.packages import Package
 from sandbox.carrier.world import NOT_FOUND, Bought, Order, Refusal, World, invalid, refusal, too_many
 from sandbox.transport import IN_PROCESS, Dropped, TimedOut
 
-
 SMDP_ADDRESS = "lpa.airalo.com"
 APPLE_LINK = "https://esimsetup.apple.com/esim_qrcode_provisioning?carddata="
 
