@@ -151,3 +151,12 @@ def test_the_page_without_a_network_follows_a_change_of_the_language(open_page: 
     page.context.set_offline(True)
     watched.go("/")
     assert page.get_attribute("html", "lang") == "nl"
+
+
+def test_the_page_that_asks_for_money_shows_the_way_out_of_wechat(town: Town) -> None:
+    client = Client(headers={"User-Agent": "Mozilla/5.0 Mobile MicroMessenger/8.0.50"})
+    client.force_login(town.shop.people["emma"])
+    plan = str(town.shop.plan("be-week-3gb-day").id)
+    page = client.post(f"/cards/{town.shop.cards['emma'].id}/quote/", {"plan": plan}, follow=True).content.decode()
+    assert 'action="/orders/"' in page
+    assert page.count('<b lang="zh-Hans">在浏览器打开</b>') == 1
