@@ -51,8 +51,8 @@ def rows() -> tuple[int, ...]:
 # ---- the project's own data ---------------------------------------------------------------------------------------
 
 
-def test_the_project_s_own_data_are_two_markets_eight_networks_and_twenty_plans() -> None:
-    assert load(DATA) == Loaded(files=4, markets=2, networks=8, plans=20, versions=20, market_plans=99, unchanged=0)
+def test_the_project_s_own_data_are_two_markets_eight_networks_and_twenty_one_plans() -> None:
+    assert load(DATA) == Loaded(files=4, markets=2, networks=8, plans=21, versions=21, market_plans=99, unchanged=0)
     belgium, japan = queries.markets()
     assert (belgium.code, belgium.currency, belgium.zone, belgium.tax_basis_points) == (
         "BE",
@@ -193,7 +193,7 @@ def test_a_plan_taken_off_sale_is_not_offered_and_keeps_its_version(tmp_path: Pa
 def test_one_file_is_enough_and_what_it_does_not_name_stays() -> None:
     load(DATA / "markets.yaml")
     load(DATA / "networks.yaml")
-    assert load(DATA / "demo-plans.yaml") == Loaded(files=1, plans=20, versions=20)
+    assert load(DATA / "demo-plans.yaml") == Loaded(files=1, plans=21, versions=21)
     assert rows()[:4] == (2, 8, 20, 20)
 
 
@@ -519,7 +519,7 @@ def test_a_plan_version_cannot_be_changed_or_deleted_by_anybody() -> None:
             attempt()
     version.refresh_from_db()
     assert (version.price_minor, version.package) == (1290, "belsim-7days-unlimited-topup")
-    assert PlanVersion.objects.count() == 20
+    assert PlanVersion.objects.count() == 21
 
 
 def test_a_version_whose_policy_is_none_cannot_be_stored() -> None:

@@ -74,7 +74,7 @@ def test_a_fault_is_armed_for_the_next_renewal_and_taken_back(shop: Shop, world:
     client = as_xiaoyu()
     assert client.post("/demo/fault", {"kind": "timeout_after", "next": "/orders/"})["Location"] == "/orders/"
     assert [(fault.kind, fault.times) for fault in world.faults.waiting] == [("timeout_after", 1)]
-    assert "已办理，但一直不回复" in client.get("/").content.decode()
+    assert "运营商超时（已扣卡）" in client.get("/").content.decode()
     client.post("/demo/fault", {"kind": ""})
     assert world.faults.waiting == []
 

@@ -150,7 +150,7 @@ def test_three_plans_side_by_side_tell_the_same_things_of_each(shop: Shop) -> No
     assert told["Earliest renewal"] == ["At once, as long as the new end is at most 365 days away."] * 3
     assert told["Coverage"] == [
         "unknown",
-        "4G outdoors on 97.65% of the country's area, the operator said for the end of 2018",
+        "4G outdoors on 97.65 percent of the country's area, the operator said for the end of 2018",
         "The operator's own map",
     ]
 
@@ -243,7 +243,7 @@ def test_what_a_source_does_not_tell_is_unknown(shop: Shop) -> None:
     assert told["Earliest renewal"][0] == "unknown"
     assert told["Busy hours"][0] == "unknown"
     assert told["Hotspot"][0] == "unknown"
-    assert told["From"][0].endswith("as of 2024 or later, was on sale then")
+    assert told["Sold by, or source"][0].endswith("as of 2024 or later, was on sale then")
 
 
 def test_a_plan_of_the_market_has_no_page_of_its_own(shop: Shop) -> None:

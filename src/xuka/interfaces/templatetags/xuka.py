@@ -102,6 +102,12 @@ def cap_words(version) -> str:
 
 
 @register.filter
+def terms_title(version) -> str:
+    """The heading above the terms."""
+    return texts.terms_title(version)
+
+
+@register.filter
 def terms(version) -> list[texts.Term]:
     """The lines that must be on screen before paying."""
     return texts.terms(version)

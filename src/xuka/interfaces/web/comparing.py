@@ -47,7 +47,7 @@ MAPS = {
 # What operators have stated where no map of theirs is known here: the words, and where they are from.
 STATED = {
     "be-orange": (
-        gettext_lazy("4G outdoors on 97.65% of the country's area, the operator said for the end of 2018"),
+        gettext_lazy("4G outdoors on 97.65 percent of the country's area, the operator said for the end of 2018"),
         "https://corporate.orange.be/en/legal-information",
     ),
     "be-digi": (

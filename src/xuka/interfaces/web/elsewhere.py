@@ -137,7 +137,8 @@ def _source(plan: MarketPlan) -> Cell:
     first = next((one for one in plan.sources if one["url"]), plan.sources[0] if plan.sources else None)
     date = gettext("as of %(date)s") % {"date": plan.as_of} if plan.as_of else gettext("date unknown")
     sold = {"on_sale": gettext("was on sale then"), "ended": gettext("no longer sold")}
-    more = f"{date}, {sold.get(plan.status, gettext('whether it is sold is unknown'))}"
+    unsure = gettext("whether it is sold is unknown")
+    more = f"{date}, {sold.get(plan.status, unsure)}"
     if first is None:
         return Cell(gettext("source unknown"), more)
     return Cell(first["title"], more, first["url"] or "")

@@ -150,6 +150,12 @@ def cap(version: PlanVersion) -> str:
     return gettext("Unlimited: %(volume)s at full speed, then %(speed)s") % told
 
 
+def terms_title(version: PlanVersion) -> str:
+    """What the terms are about; a plan that stops when it is used up is not called unlimited."""
+    tiers = catalogue.policy(version).quota.data.tiers
+    return gettext("What is in it") if tiers and tiers[0].kbps == 0 else gettext("What “unlimited” means here")
+
+
 def terms(version: PlanVersion) -> list[Term]:
     """Cap, speed after it, reset, peak hours, hotspot, abroad, calls, texts."""
     policy = catalogue.policy(version)
