@@ -77,6 +77,9 @@ FAULTS = [
     ("balance", "error_before", 0.2),
 ]
 DARK = [("order_list", "timeout_before", 1.0), ("submit_topup", "timeout_after", 0.7)]
+# A new eSIM is bought in the same weather as a card is renewed.
+for _weather in (FAULTS, DARK):
+    _weather += [("submit_order", *rest) for endpoint, *rest in list(_weather) if endpoint == "submit_topup"]
 
 
 WORKED_OFF = {
@@ -322,7 +325,10 @@ class Shop:
         versions = catalogue_queries.plans_on_sale(market)
         version = self.random.choice(versions)
         try:
-            quote = renewals.quote(line_id=line_id, plan_version_id=version.id, customer=customer, now=self.now)
+            if version.first_package and self.random.random() < 0.25:
+                quote = renewals.quote_new(plan_version_id=version.id, customer=customer, now=self.now)
+            else:
+                quote = renewals.quote(line_id=line_id, plan_version_id=version.id, customer=customer, now=self.now)
         except renewals.CannotRenew:
             self.now += timedelta(days=30)
             return
@@ -490,6 +496,7 @@ class Shop:
             "active, but not at the carrier": is_active and unpaid < 1,
             "paid back, but active at the carrier": not is_active and unpaid > 0 and not self._never_told(order.id),
             "the periods do not fit": len(periods) != is_active,
+            "the card does not fit": not self._has_its_card(order, is_active=is_active),
             "earned what was not sold": earned != (order.total_minor if is_active else 0),
             "refunded under a second key": len(self.refund_keys[order.id]) > 1,
             "a person was asked though the carrier had told": bool(facts["order.needs_a_person"])
@@ -498,6 +505,13 @@ class Shop:
         for what, is_so in wrongs.items():
             if is_so:
                 self.wrong(what, order.id)
+
+    def _has_its_card(self, order: Any, *, is_active: bool) -> bool:
+        """A renewal keeps its card; a new eSIM has one of its own, which the carrier sold for it, once it is active."""
+        if not order.is_first or not is_active:
+            return (order.line_id is not None) != order.is_first
+        sold = {iccid for one in self.truth(order.id) for iccid in one.iccids}
+        return order.line.iccid in sold and order.line.owner_id == order.customer_id
 
     def _never_told(self, order_id: UUID) -> bool:
         """Whether the watch of thirty days ended and the carrier had not told of it to anybody who lived."""
@@ -518,7 +532,7 @@ class Watched(InProcess):
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         key = _key_in(request)
-        is_ask = request.url.path == TOP_UPS
+        is_ask = _is_ask(request)
         if is_ask:
             self._witness_ask(key)
         self.on_the_wire[key] += is_ask
@@ -533,7 +547,7 @@ class Watched(InProcess):
             raise
         finally:
             self.on_the_wire[key] -= is_ask
-        if request.url.path == LISTED:
+        if request.url.path == LISTED and not is_ask:
             self._witness_look(key, response)
         return response
 
@@ -588,8 +602,13 @@ def _is_sure(response: httpx.Response) -> bool:
     return response.status_code < 500 and body.get("code") != 53
 
 
+def _is_ask(request: httpx.Request) -> bool:
+    """A card is renewed or a new eSIM is bought: what must never happen twice."""
+    return request.method == "POST" and request.url.path in {TOP_UPS, LISTED}
+
+
 def _key_in(request: httpx.Request) -> str:
-    if request.url.path == TOP_UPS:
+    if _is_ask(request):
         return json.loads(request.read())["description"]
     return request.url.params.get("filter[description]", "")
 
