@@ -49,7 +49,7 @@ def at_the_check_page(town: Town, payments: Payments, watched: Watched, who: str
     page.fill("input[name=code]", code_in_the_mail(town, email))
     page.press("input[name=code]", "Enter")
     page.click(".the-card a.button")
-    page.locator(".choices button").first.click()
+    page.locator(".choice", has_text=re.compile("€12.90|¥4,980|￥4,980")).get_by_role("button").click()
     page.wait_for_url("**/quotes/*/")
     return page
 
@@ -117,7 +117,7 @@ def test_a_card_is_saved_with_consent_pays_with_one_press_and_is_forgotten(
     expect(page.get_by_role("heading", name="Your card is renewed")).to_be_visible(timeout=15_000)
     page.get_by_role("link", name="To my card").click()
     page.click(".the-card a.button")
-    page.locator(".choices button").first.click()
+    page.locator(".choice", has_text="€12.90").get_by_role("button").click()
     page.get_by_role("radio", name=re.compile("Visa ending 4242")).check()
     expect(page.get_by_role("checkbox")).to_be_hidden()
     watched.check()

@@ -136,7 +136,7 @@ def test_data_left_is_shown_with_its_time_only_where_the_carrier_tells_it(shop: 
         line_id=line.id, unlimited=False, remaining_bytes=12_400_000_000, total_bytes=20_000_000_000,
         expires_at=None, status="ACTIVE", as_of=NOW - timedelta(minutes=10), now=NOW,
     )  # fmt: skip
-    assert "Data left 12.4 GB of 20 GB as of 21:55" in text_of(signed_in(shop, "sato").get("/"))
+    assert "Data left 12.4 GB of 20 GB Data as of 21:55" in text_of(signed_in(shop, "sato").get("/"))
     metering.record_reading(
         line_id=line.id, unlimited=True, remaining_bytes=None, total_bytes=None,
         expires_at=None, status="ACTIVE", as_of=NOW, now=NOW,

@@ -87,7 +87,7 @@ def settle_in(*, carrier_url: str) -> None:
         if SPARE_CARD.iccid not in known:
             _at_the_carrier(carrier, SPARE_CARD.iccid, spare, None)
     with suppress(AlreadyEnqueued):  # what is left is on the pages from the first minute
-        tasks.read_carriers.defer(timestamp=int(now.timestamp()))
+        tasks.read_carriers.configure().defer(timestamp=int(now.timestamp()))
 
 
 def _card(guest: Guest, owner: UUID, now: datetime) -> datetime:

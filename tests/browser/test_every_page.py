@@ -1,0 +1,112 @@
+"""Every page, light and dark, on a phone of 320 px, at 200 % zoom and on a desk: whole, and clean for axe."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page
+
+from tests.browser.town import CHROMIUM, DESK, PHONE, Town, Watched, code_in_the_mail
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.skipif(not os.path.exists(CHROMIUM), reason="Chromium is not installed"),
+]
+
+# A folder for pictures of every page, to look at.
+PICTURES = os.environ.get("XUKA_PICTURES", "")
+# 1280 px at 200 % zoom is a viewport of 640.
+NARROW, ZOOMED = {"width": 320, "height": 640}, {"width": 640, "height": 400}
+PUBLIC = (
+    "/", "/plans/", "/plans/?country=BE&voice=yes", "/plans/be-week-3gb-day/",
+    "/plans/compare/?plan=be-week-3gb-day&plan=be-month-60gb&plan=jp-month-50gb", "/app/", "/offline/", "/recover/",
+    "/account/login/", "/account/login/code/", "/account/signup/", "/account/password/reset/", "/contact/",
+    "/no-such-page/",
+)  # fmt: skip
+LANGUAGES = ("zh-CN", "ja-JP", "en-GB", "fr-BE", "nl-BE")
+
+
+def own_pages(town: Town, who: str) -> tuple[str, ...]:
+    card = town.shop.cards[who].id
+    return (
+        "/", "/cards/", "/cards/add/", f"/cards/{card}/", f"/cards/{card}/renew/",
+        f"/cards/{card}/renew/?until=2027-01-15", "/orders/", "/receipts/", "/contact/", "/account/settings/",
+    )  # fmt: skip
+
+
+def enter(town: Town, watched: Watched, who: str) -> None:
+    page, email = watched.page, town.shop.people[who].email
+    watched.go("/account/login/code/")
+    page.fill("input[type=email], input[name=login], input[name=email]", email)
+    page.locator("form:has(input[name=email], input[name=login]) button").first.click()
+    page.fill("input[name=code]", code_in_the_mail(town, email))
+    page.press("input[name=code]", "Enter")
+    page.wait_for_url("**/")
+
+
+def look(page: Page, name: str) -> None:
+    if PICTURES:
+        page.screenshot(path=Path(PICTURES) / f"{name.strip('/').replace('/', '_') or 'home'}.png", full_page=True)
+
+
+@pytest.mark.parametrize(
+    ("language", "size", "scheme"),
+    [("en-GB", NARROW, "light"), ("zh-CN", PHONE, "dark"), ("nl-BE", ZOOMED, "dark"), ("ja-JP", DESK, "light")],
+)
+def test_public_pages_are_whole_and_clean(
+    town: Town, open_page: Callable[..., Watched], language: str, size: dict, scheme: str
+) -> None:
+    watched = open_page(language=language, size=size, scheme=scheme)
+    for path in PUBLIC:
+        watched.go(path)
+        watched.wrong = [one for one in watched.wrong if "404" not in one]
+        watched.check()
+
+
+@pytest.mark.parametrize(
+    ("language", "who", "size", "scheme"),
+    [
+        ("zh-CN", "xiaoyu", NARROW, "dark"),
+        ("en-GB", "sato", ZOOMED, "light"),
+        ("en-GB", "emma", DESK, "dark"),
+        ("en-GB", "emma", PHONE, "light"),
+    ],
+)
+def test_pages_of_ones_own_are_whole_and_clean(
+    town: Town, worker: None, open_page: Callable[..., Watched], language: str, who: str, size: dict, scheme: str
+) -> None:
+    watched = open_page(language=language, size=size, scheme=scheme)
+    enter(town, watched, who)
+    for path in own_pages(town, who):
+        watched.go(path)
+        watched.check()
+    watched.go(f"/cards/{town.shop.cards[who].id}/renew/")
+    watched.page.locator(".choices form button").first.click()
+    watched.page.wait_for_url("**/quotes/*/")
+    watched.check()
+
+
+@pytest.mark.skipif(not PICTURES, reason="pictures are taken when XUKA_PICTURES names a folder")
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_pictures_of_every_page(town: Town, worker: None, open_page: Callable[..., Watched], language: str) -> None:
+    for size, name in ((PHONE, "phone"), (DESK, "desk")):
+        visitor = open_page(language=language, size=size)
+        for path in PUBLIC:
+            visitor.go(path)
+            look(visitor.page, f"{language}-{name}-{path}")
+        person = town.shop.people["xiaoyu"]
+        stored = {"zh-CN": "zh-hans", "ja-JP": "ja", "en-GB": "en", "fr-BE": "fr", "nl-BE": "nl"}[language]
+        type(person).objects.filter(id=person.id).update(language=stored)
+        watched = open_page(language=language, size=size)
+        enter(town, watched, "xiaoyu")
+        for path in own_pages(town, "xiaoyu"):
+            watched.go(path)
+            look(watched.page, f"{language}-{name}-own-{path.split('/')[-2] if path != '/' else 'home'}")
+        watched.go(f"/cards/{town.shop.cards['xiaoyu'].id}/renew/")
+        watched.page.locator(".choices form button").first.click()
+        watched.page.wait_for_url("**/quotes/*/")
+        look(watched.page, f"{language}-{name}-check")
