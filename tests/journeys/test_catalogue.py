@@ -26,7 +26,7 @@ pytestmark = pytest.mark.django_db
 NOW = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
 DATA = settings.ROOT / "data"
 # Markets, networks, plans, plans of others.
-ENTRIES = 2 + 8 + 20 + 99
+ENTRIES = 2 + 8 + 21 + 99
 
 
 def load(path: Path, now: datetime = NOW) -> Loaded:
@@ -194,7 +194,7 @@ def test_one_file_is_enough_and_what_it_does_not_name_stays() -> None:
     load(DATA / "markets.yaml")
     load(DATA / "networks.yaml")
     assert load(DATA / "demo-plans.yaml") == Loaded(files=1, plans=21, versions=21)
-    assert rows()[:4] == (2, 8, 20, 20)
+    assert rows()[:4] == (2, 8, 21, 21)
 
 
 def test_progress_is_told_entry_by_entry() -> None:
@@ -212,13 +212,13 @@ def test_plans_on_sale_are_one_query_with_all_that_a_page_shows(django_assert_nu
         ("BASE / Telenet", "Europe/Brussels", "be-week-5gb"),
         ("Orange Belgium", "Europe/Brussels", "be-week-1gb-day"),
     ]
-    assert len(shown) == 10
+    assert len(shown) == 11
 
 
 def test_what_is_offered_is_every_plan_on_sale_of_one_market_or_of_all() -> None:
     load(DATA)
     assert queries.offers("BE") == queries.plans_on_sale("BE")
-    assert [v.plan.market_id for v in queries.offers()] == ["BE"] * 10 + ["JP"] * 10
+    assert [v.plan.market_id for v in queries.offers()] == ["BE"] * 11 + ["JP"] * 10
     assert queries.offers("FR") == []
 
 

@@ -18,6 +18,7 @@ from django.test import Client
 
 from tests.journeys.renewal_world import BEGIN, Killed, Trade
 from tests.journeys.web_world import DATA, uuid_of
+from xuka.accounts.models import User
 from xuka.catalogue import operations as catalogue
 from xuka.catalogue.models import PlanVersion
 from xuka.kernel.money import Money
@@ -279,7 +280,9 @@ def test_an_esim_that_comes_after_the_money_went_back_is_the_sellers_loss(trade:
 def browser(trade: Trade, person: str) -> Client:
     cache.clear()
     client = Client()
-    client.force_login(trade.shop.people[person])
+    user = trade.shop.people[person]
+    User.objects.filter(id=user.id).update(language="en")
+    client.force_login(user)
     client.cookies.load({"django_language": "en"})
     return client
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from uuid import uuid4
 
@@ -11,7 +11,7 @@ import pytest
 from django.conf import settings
 from django.core.cache import cache
 from django.test import Client
-from django.urls import URLPattern, get_resolver
+from django.urls import URLPattern, URLResolver, get_resolver
 from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
@@ -71,14 +71,21 @@ def shop(monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
     activation.carrier.cache_clear()
 
 
+def routes(patterns: Iterable[URLPattern | URLResolver], under: str = "") -> Iterator[str]:
+    for one in patterns:
+        route = under + str(one.pattern)
+        if isinstance(one, URLResolver):
+            yield from routes(one.url_patterns, route)
+        else:
+            yield route
+
+
 def paths(shop: Shop) -> list[str]:
     """Every address of the pages, about 王小雨's card, about nobody's, and about nothing."""
     filled = {"line_id": str(shop.cards["xiaoyu"].id), "slug": "be-week-3gb-day"}
     found = []
-    for pattern in urls.urlpatterns:
-        assert isinstance(pattern, URLPattern)
-        route = re.sub(r"<(?:\w+:)?(\w+)>", lambda m: filled.get(m[1], str(uuid4())), str(pattern.pattern))
-        found.append(f"/{route}")
+    for one in routes(urls.urlpatterns):
+        found.append("/" + re.sub(r"<(?:\w+:)?(\w+)>", lambda m: filled.get(m[1], str(uuid4())), one))
     signing = ("login/", "signup/", "login/code/", "password/reset/", "reauthenticate/", "email/", "password/change/")
     return found + [f"/account/{path}" for path in signing]
 

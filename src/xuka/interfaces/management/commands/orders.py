@@ -46,7 +46,8 @@ class Command(BaseCommand):
 
     def _show(self, order_id: UUID) -> None:
         order = self._order(order_id)
-        self.stdout.write(f"{order.id}  {order.state}  {order.total_minor} {order.currency}  card {order.line or 'to come'}")
+        card = order.line or "to come"
+        self.stdout.write(f"{order.id}  {order.state}  {order.total_minor} {order.currency}  card {card}")
         for attempt in activation.attempts_of(order.id):
             self.stdout.write(f"  asked {attempt.carrier} {attempt.asks}x for {attempt.package}: {attempt.state}")
         causes = [order.id]
