@@ -39,14 +39,15 @@ def sign_in(town: Town, watched: Watched, who: str) -> None:
 
 
 def wait_for_the_worker(page: Page) -> None:
-    """It has taken over, and the page without a network is kept in this page's language."""
+    """It answers for the next page, and the page without a network is kept in this page's language."""
     ready = page.evaluate(
         """async () => {
             for (let tries = 0; tries < 100; tries += 1) {
                 const kept = await caches.match("/offline/");
                 const spoken = kept && kept.headers.get("Content-Language");
                 const wanted = document.documentElement.lang.toLowerCase();
-                if (navigator.serviceWorker.controller && spoken === wanted) return true;
+                const { active } = await navigator.serviceWorker.ready;
+                if (active.state === "activated" && spoken === wanted) return true;
                 await new Promise((go) => setTimeout(go, 100));
             }
             return false;
