@@ -94,7 +94,8 @@ class Killed(BaseException):
 class Shop:
     """One seller, its customers, its workers and its carrier, driven by chance."""
 
-    def __init__(self, seed: int, patch: pytest.MonkeyPatch) -> None:
+    def __init__(self, seed: int, patch: pytest.MonkeyPatch, *, new_esims: float = 0.0) -> None:
+        self.new_esims = new_esims
         call_command("flush", verbosity=0, interactive=False)
         with connection.cursor() as cursor:  # a table that Django does not manage
             cursor.execute("truncate procrastinate_jobs cascade")
@@ -325,7 +326,7 @@ class Shop:
         versions = catalogue_queries.plans_on_sale(market)
         version = self.random.choice(versions)
         try:
-            if version.first_package and self.random.random() < 0.25:
+            if version.first_package and self.new_esims and self.random.random() < self.new_esims:
                 quote = renewals.quote_new(plan_version_id=version.id, customer=customer, now=self.now)
             else:
                 quote = renewals.quote(line_id=line_id, plan_version_id=version.id, customer=customer, now=self.now)
