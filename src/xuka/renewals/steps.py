@@ -178,7 +178,11 @@ def _fill(order: Order, attempt: Attempt | None, now: datetime) -> None:
 def _refund(order: Order, attempt: Attempt | None, now: datetime) -> None:
     """The whole hold goes back to where it came from, once."""
     held = ledger_queries.balance(order.hold_id) - _stuck(order)
-    _back_to_source(order, "refund", held, now)
+    leg = "refund"
+    if any(one.leg == leg for one in ledger_queries.transfers_of(order.id)) or payments_queries.refunds_about(order.id):
+        leg = f"return:{order.returns}"  # more came after the refund was asked for
+        order.returns += 1
+    _back_to_source(order, leg, held, now)
 
 
 def _end_refund(order: Order, attempt: Attempt | None, now: datetime) -> None:
