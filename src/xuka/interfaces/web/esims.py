@@ -52,11 +52,8 @@ def card(bought: Quote | Order) -> Line | Coming:
 
 def offered(slug: str) -> PlanVersion | None:
     """The version of this plan that is sold now as a new eSIM; None when there is none."""
-    for market in catalogue.markets():
-        for version in catalogue.plans_on_sale(market.code):
-            if version.plan_id == slug and version.first_package:
-                return version
-    return None
+    version = catalogue.plan_by_slug(slug)
+    return version if version and version.first_package else None
 
 
 @never_cache
