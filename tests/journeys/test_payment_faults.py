@@ -515,6 +515,26 @@ def test_a_refund_on_its_way_keeps_the_order_until_it_has_arrived(till: Till) ->
     assert is_refunded_once(till, order)
 
 
+def test_money_that_comes_while_the_refund_is_on_its_way_goes_back_too_and_nothing_goes_back_twice(till: Till) -> None:
+    till.fail("refund_pending", "refund_create")
+    order = refused_by_the_carrier(till)
+    till.deliver()
+    wallet = till.trade.wallet()
+    for _ in range(2):
+        till.trade.pay_into(order, 1)
+        till.trade.wait(hours=2)
+        assert (till.trade.hold(order), till.trade.order(order).state) == (0, "refunding")
+    (refund,) = till.refunds(order)
+    assert (refund.amount_minor, refund.state, till.trade.wallet()) == (PRICE, "pending", wallet + 2)
+    till.world.settle_refund(refund.reference)
+    till.deliver()
+    assert till.trade.order(order).state == "refunded"
+    (refund,) = till.refunds(order)
+    assert (refund.state, refund.amount_minor) == ("done", PRICE)
+    assert till.balance("refunds_in_flight") == till.trade.hold(order) == 0
+    assert till.trade.wallet() == wallet + 2
+
+
 def test_a_refund_that_fails_waits_for_a_person_and_the_money_is_where_it_was(till: Till) -> None:
     till.fail("refund_fails", "refund_create")
     order = refused_by_the_carrier(till)

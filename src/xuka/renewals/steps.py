@@ -176,13 +176,13 @@ def _fill(order: Order, attempt: Attempt | None, now: datetime) -> None:
 
 
 def _refund(order: Order, attempt: Attempt | None, now: datetime) -> None:
-    """The whole hold goes back to where it came from, once."""
+    """The whole hold goes back to where it came from, once; what comes in after that goes back under its own leg."""
     held = ledger_queries.balance(order.hold_id) - _stuck(order)
-    leg = "refund"
-    if any(one.leg == leg for one in ledger_queries.transfers_of(order.id)) or payments_queries.refunds_about(order.id):
-        leg = f"return:{order.returns}"  # more came after the refund was asked for
-        order.returns += 1
-    _back_to_source(order, leg, held, now)
+    legs = {one.leg for one in ledger_queries.transfers_of(order.id)}
+    if order.has_payments:
+        legs |= {one.leg for one in payments_queries.refunds_about(order.id)}
+    before = sum(leg.split(":")[0] == "refund" for leg in legs)
+    _back_to_source(order, f"refund:{before}" if before else "refund", held, now)
 
 
 def _end_refund(order: Order, attempt: Attempt | None, now: datetime) -> None:

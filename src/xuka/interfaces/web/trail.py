@@ -19,7 +19,8 @@ class Back:
     """Money that went back.
 
     Args:
-        leg: "refund" for the whole of an order that was not delivered, "return:<n>" for what was not needed.
+        leg: "refund" for the whole of an order that was not delivered, "refund:<n>" for what came in after that,
+            "return:<n>" for what was not needed.
         to: "wallet" or "card".
         state: "done", "under_way", "failed" (a person sees to it) or "settled" (a person gave it back another way).
     """
