@@ -13,6 +13,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import lru_cache
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,20 @@ def _commits(item: pytest.Item, fixtures: list[str]) -> bool:
     return bool(marker and marker.kwargs.get("transaction")) or not {"transactional_db", "live_server"}.isdisjoint(
         fixtures
     )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _each_file_is_read_once() -> None:
+    """A thousand tests load the same catalogue: a file of the same bytes is parsed once a process, and stored anew."""
+    from xuka.catalogue import operations
+
+    parse = operations._read
+    known = lru_cache(maxsize=32)(lambda path, content: parse(path))
+
+    def read(path: Path) -> object:
+        return known(path, path.read_bytes()) if path.is_file() else parse(path)
+
+    operations._read = read  # pyright: ignore[reportAttributeAccessIssue, reportPrivateUsage]
 
 
 @pytest.fixture(autouse=True)
