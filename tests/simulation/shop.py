@@ -29,7 +29,7 @@ from tests.simulation.till import Till
 from xuka.accounts import operations as accounts
 from xuka.activation import operations as activation
 from xuka.activation.models import Attempt
-from xuka.activation.rules import key_of, words_of
+from xuka.activation.rules import LEASE_MARGIN, key_of, words_of
 from xuka.catalogue import operations as catalogue
 from xuka.catalogue import queries as catalogue_queries
 from xuka.interfaces import clock
@@ -567,11 +567,16 @@ class Watched(InProcess):
             rows = response.json()["data"] if response.status_code == 200 else None
         except (ValueError, KeyError):
             rows = None
-        if rows is None:
+        if rows is None or self._came_too_late(key):
             return
         self.unsure.discard(key)
         if rows:
             self.told.append((key, self.shop.now))
+
+    def _came_too_late(self, key: str) -> bool:
+        """Whether whoever asked has stopped listening: an answer after the deadline of the whole call tells nothing."""
+        lease = Attempt.objects.filter(id=UUID(key.removeprefix("xuka-"))).values_list("lease_until", flat=True).first()
+        return lease is not None and self.shop.now > lease - LEASE_MARGIN
 
     def remember(self) -> None:
         """What the carrier told to a process that lived to write it down."""
