@@ -54,7 +54,7 @@ def town(monkeypatch: pytest.MonkeyPatch) -> Iterator[Town]:
         activation.carrier.cache_clear()
         messaging.channel.cache_clear()
         cache.clear()
-        shop = open_shop(now=now(), seed_card=world.seed_card)
+        shop = open_shop(now=now(), seed_card=world.seed_card, with_others=True)
         yield Town(shop, world, inbox, f"http://127.0.0.1:{page.server_port}")
     page.shutdown()
     activation.carrier.cache_clear()

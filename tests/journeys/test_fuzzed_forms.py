@@ -67,7 +67,7 @@ def shop(monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
     monkeypatch.setattr(settings, "CARRIERS", {"airalo": carrier})
     activation.carrier.cache_clear()
     cache.clear()
-    yield open_shop(now=NOW, seed_card=world.seed_card)
+    yield open_shop(now=NOW, seed_card=world.seed_card, with_others=True)
     activation.carrier.cache_clear()
 
 

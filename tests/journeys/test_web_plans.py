@@ -33,7 +33,7 @@ HOSTILE = [
 
 @pytest.fixture
 def shop() -> Shop:
-    return open_shop(now=NOW, seed_card=lambda **card: None)
+    return open_shop(now=NOW, seed_card=lambda **card: None, with_others=True)
 
 
 def plain(markup: str) -> str:

@@ -88,9 +88,19 @@ class Shop:
         return line
 
 
-def open_shop(*, now: datetime, seed_card: Any) -> Shop:
-    """王小雨 in Belgium with two days left, 佐藤 in Japan, Emma whose card expired yesterday."""
-    catalogue.load(DATA, who="seller", now=now)
+OURS = ("markets.yaml", "networks.yaml", "demo-plans.yaml")
+
+
+def open_shop(*, now: datetime, seed_card: Any, with_others: bool = False) -> Shop:
+    """王小雨 in Belgium with two days left, 佐藤 in Japan, Emma whose card expired yesterday.
+
+    Args:
+        with_others: the market's plans too, which only the public pages show.
+    """
+    for name in OURS:
+        catalogue.load(DATA / name, who="seller", now=now)
+    if with_others:
+        catalogue.load(DATA / "market-plans.yaml", who="seller", now=now)
     staff = accounts.register_user(
         email="staff@demo.xuka.example",
         language="en",
