@@ -49,6 +49,15 @@ def enter(town: Town, watched: Watched, who: str) -> None:
     expect(watched.page.locator(".ring")).to_be_visible()
 
 
+def check(watched: Watched, size: dict) -> None:
+    """Whole and clean; on a phone in light and in dark."""
+    watched.check()
+    if size == PHONE:
+        for scheme in ("light", "dark"):
+            watched.page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+            watched.check()
+
+
 def look(page: Page, name: str) -> None:
     if PICTURES:
         page.screenshot(path=Path(PICTURES) / f"{name.strip('/').replace('/', '_') or 'home'}.png", full_page=True)
@@ -65,7 +74,7 @@ def test_public_pages_are_whole_and_clean(
     for path in PUBLIC:
         watched.go(path)
         watched.wrong = [one for one in watched.wrong if "404" not in one]
-        watched.check()
+        check(watched, size)
 
 
 @pytest.mark.parametrize(
@@ -85,11 +94,11 @@ def test_pages_of_ones_own_are_whole_and_clean(
     for path in own_pages(town, who):
         watched.go(path)
         assert watched.page.url.startswith(watched.address + path), "this page is theirs, not that of the sign-in"
-        watched.check()
+        check(watched, size)
     watched.go(f"/cards/{town.shop.cards[who].id}/renew/")
     watched.page.locator(".choices form button").first.click()
     watched.page.wait_for_url("**/quotes/*/")
-    watched.check()
+    check(watched, size)
 
 
 @pytest.mark.skipif(not PICTURES, reason="pictures are taken when XUKA_PICTURES names a folder")
