@@ -7,12 +7,15 @@ from uuid import uuid4
 
 import pytest
 from django.conf import settings
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import translation
 
 from benchmarks.statements import commits_in, recorded
-from tests.journeys.web_world import Shop, open_shop
+from tests.journeys.web_world import DATA, Shop, open_shop
 from xuka.activation import operations as activation
+from xuka.catalogue import operations as catalogue
 from xuka.interfaces import clock
 from xuka.interfaces.jobs import tasks
 from xuka.metering import operations as metering
@@ -76,3 +79,33 @@ def test_the_card_page_takes_at_most_eight_queries(shop: Shop) -> None:
         sent = recorded(lambda page=page: browser.get(page))
         assert len(sent) <= 8, "\n".join(sent)
         assert commits_in(sent) == 0
+
+
+def test_every_page_asks_the_database_at_most_ten_times(shop: Shop) -> None:
+    catalogue.load(DATA / "market-plans.yaml", who="seller", now=clock.now())
+    line, person = shop.cards["xiaoyu"], shop.people["xiaoyu"]
+    version = shop.plan("be-week-3gb-day")
+    quote = renewals.quote(line_id=line.id, plan_version_id=version.id, customer=person.id, now=clock.now())
+    second = renewals.quote(line_id=line.id, plan_version_id=version.id, customer=person.id, now=clock.now())
+    order = renewals.place(order_id=uuid4(), quote_id=second.id, customer=person.id, now=clock.now())
+    tasks.advance_order(str(order.id))
+    public = (
+        "/", "/plans/", "/plans/be-week-3gb-day/", "/plans/be-week-5gb/", "/app/", "/offline/", "/recover/",
+        "/contact/",
+        "/plans/compare/?plan=be-week-3gb-day&plan=be-month-60gb&plan=jp-month-50gb", "/account/login/code/",
+    )  # fmt: skip
+    own = (
+        "/", "/cards/", "/cards/add/", f"/cards/{line.id}/", f"/cards/{line.id}/renew/", f"/quotes/{quote.id}/",
+        "/orders/", f"/orders/{order.id}/", "/receipts/", "/contact/", "/account/settings/", "/account/passkeys/",
+        "/plans/be-week-5gb/buy/",
+    )  # fmt: skip
+    visitor, customer = Client(), Client()
+    customer.force_login(person)
+    asked: dict[str, int] = {}
+    for client, pages in ((visitor, public), (customer, own)):
+        for page in pages:
+            client.get(page)  # what is asked once a process, or once a minute of the carrier, has been asked
+            with CaptureQueriesContext(connection) as queries:
+                assert client.get(page).status_code == 200, page
+            asked[f"{page} {'own' if client is customer else 'public'}"] = len(queries)
+    assert {page: count for page, count in asked.items() if count > 10} == {}
