@@ -15,10 +15,12 @@ from benchmarks import clients, pgbench, statements, web
 from benchmarks.clients import CLIENTS, Clients
 from benchmarks.shop import Card, Shop, Wish
 from benchmarks.table import Row
+from xuka.interfaces import clock
 from xuka.kernel import ids
 from xuka.ledger.rules import Leg, house_id, wallet_id
 from xuka.payments.models import Event
 from xuka.project import postgres
+from xuka.renewals import operations as renewing
 
 CARD_PAGES = 200
 # What a fresh connection of pgbench does unmeasured; those of our clients are long open.
@@ -72,9 +74,18 @@ def at_rest(shop: Shop) -> list[Row]:
     """One web process, one worker, as they come: the card's page, its weight, and the memory of all."""
     card = shop.card()
     session = web.session_of(card.customer)
+    quote = renewing.quote(line_id=card.line, plan_version_id=shop.plan.id, customer=card.customer, now=clock.now())
+    others = {
+        "front page": ("/", ""),
+        "plans": ("/plans/", ""),
+        "compare": ("/plans/compare/?plan=be-week-3gb-day&plan=be-month-60gb&plan=jp-month-50gb", ""),
+        "choosing": (f"/cards/{card.line}/renew/?until=2027-01-15", session),
+        "check and pay": (f"/quotes/{quote.id}/", session),
+    }
     with web.running("work") as worker, web.serving(workers=1) as (port, web_pid), web.connection(port) as to:
         served = web.family(web_pid)
         page = _cpu_of(to, served, "/", session)
+        beside = {name: _cpu_of(to, served, path, who) for name, (path, who) in others.items()}
         floor = _cpu_of(to, served, "/static/xuka/icon.svg", session)
         heaviest = max(web.weight(to, path, session) for path, session in (("/", ""), ("/", session)))
         database = postgres.pid(settings.POSTGRES_DATA)
@@ -87,6 +98,8 @@ def at_rest(shop: Shop) -> list[Row]:
     return [
         Row("card page, CPU of the web process, median", f"{page * 1000:.1f} ms", f"static file {floor * 1000:.1f} ms",
             f"{page / floor:.0f} x", "<= 15 ms", page <= 0.015),
+        *(Row(f"{name}, the same", f"{taken * 1000:.1f} ms", f"static file {floor * 1000:.1f} ms",
+              f"{taken / floor:.0f} x", "<= 15 ms", taken <= 0.015) for name, taken in beside.items()),
         Row("first page with all it loads", f"{heaviest[0] / 1000:.0f} kB", f"{heaviest[1]} requests", "", "< 150 kB",
             heaviest[0] < 150_000),
         Row("memory at rest (PSS)", f"{total:.0f} MB", ", ".join(f"{name} {mb:.0f}" for name, mb in memory.items()), "",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 
@@ -85,10 +85,18 @@ class Told:
     key: str
     name: str
     cells: Mapping[str, Cell]
-    traits: Traits
     slug: str = ""
     can_buy: bool = False
     source: Cell | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A plan that can be narrowed by its traits; ``tell`` puts it into words, which takes longer than all else."""
+
+    key: str
+    traits: Traits
+    tell: Callable[[], Told]
 
 
 def unknown() -> Cell:
@@ -96,40 +104,39 @@ def unknown() -> Cell:
     return Cell(gettext("unknown"))
 
 
-def ours(version: PlanVersion) -> Told:
-    """A plan that this seller offers."""
+def listed(version: PlanVersion) -> Listed:
+    """A plan that this seller offers, for the list."""
     policy = catalogue.policy(version)
+    networks = ((version.plan.network_id, version.plan.network.name),)
+    traits = Traits(version.plan.market_id, networks, rules.days_of(policy.period), *_allowed(policy))
+    return Listed(version.plan_id, traits, lambda: ours(version, policy))
+
+
+def ours(version: PlanVersion, policy: Policy) -> Told:
+    """A plan that this seller offers, in words."""
     price = Money(version.price_minor, version.currency)
-    days = rules.days_of(policy.period)
+    facts = rules.conditions(policy)
     cells = {term.icon: Cell(term.says, term.more) for term in texts.terms(version)}
-    cells |= _renewal_cells(policy) | {
+    cells |= {
         "cap": Cell(texts.cap(version)),
         "sms": cells.get("sms", Cell(gettext("none"))),
         "length": Cell(choosing.length(policy.period)),
+        "renewal": Cell(choosing.early(facts)),
+        "earliest": Cell(choosing.earliest(facts)),
+        "latest": Cell(choosing.latest(facts)),
         "price": Cell(formats.money(price)),
-        "per_day": Cell(choosing.per_day(price, days)),
+        "per_day": Cell(choosing.per_day(price, rules.days_of(policy.period))),
         "network": Cell(version.plan.network.name),
         "coverage": coverage(version.plan.network_id),
     }
-    networks = ((version.plan.network_id, version.plan.network.name),)
-    traits = Traits(version.plan.market_id, networks, days, *_allowed(policy))
     slug = version.plan_id
-    return Told(slug, texts.plan_name(version), cells, traits, slug, bool(version.first_package))
+    return Told(slug, texts.plan_name(version), cells, slug, bool(version.first_package))
 
 
 def _allowed(policy: Policy) -> tuple[bool, bool, frozenset[str]]:
     quota = policy.quota
     talks = quota.voice is not None or quota.sms is not None
     return talks, quota.data.hotspot.allowed, frozenset(quota.data.abroad.countries)
-
-
-def _renewal_cells(policy: Policy) -> dict[str, Cell]:
-    facts = rules.conditions(policy)
-    return {
-        "renewal": Cell(choosing.early(facts)),
-        "earliest": Cell(choosing.earliest(facts)),
-        "latest": Cell(choosing.latest(facts)),
-    }
 
 
 def coverage(network: str) -> Cell:
@@ -182,12 +189,12 @@ class Wishes:
     problems: tuple[str, ...] = ()
     chosen: Mapping[str, str] = field(default_factory=dict)
 
-    def fit(self, plans: Iterable[Told]) -> list[Told]:
+    def fit(self, plans: Iterable[Listed]) -> list[Listed]:
         """The plans that are all that was asked for; what is unknown of a plan does not fit."""
         return [one for one in plans if all(_fits(one.traits, name, value) for name, value in self.chosen.items())]
 
 
-def wishes(asked: Mapping[str, str], plans: Sequence[Told]) -> Wishes:
+def wishes(asked: Mapping[str, str], plans: Sequence[Listed]) -> Wishes:
     """What was asked for, as far as it is among what can be chosen; anything else is left out and told."""
     fields, problems, chosen = [], [], {}
     for one in _fields(plans):
@@ -201,7 +208,7 @@ def wishes(asked: Mapping[str, str], plans: Sequence[Told]) -> Wishes:
     return Wishes(tuple(fields), tuple(problems), chosen)
 
 
-def _fields(plans: Sequence[Told]) -> list[Choose]:
+def _fields(plans: Sequence[Listed]) -> list[Choose]:
     yes = (("yes", gettext("Yes")),)
     networks = {network for one in plans for network in one.traits.networks}
     return [

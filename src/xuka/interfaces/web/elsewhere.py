@@ -10,7 +10,7 @@ from django.utils.translation import gettext, ngettext
 
 from xuka.catalogue.models import MarketPlan
 from xuka.interfaces.web import choosing, comparing, formats
-from xuka.interfaces.web.comparing import Cell, Told, Traits, unknown
+from xuka.interfaces.web.comparing import Cell, Listed, Told, Traits, unknown
 from xuka.kernel.money import Money
 
 # Where "abroad: eu" means: the member states and those of the European Economic Area.
@@ -19,9 +19,14 @@ EU = frozenset(
 )
 
 
-def told(plan: MarketPlan, networks: Mapping[str, str]) -> Told:
-    """A plan of the market in words; ``networks`` has their names by slug. What no source tells is "unknown"."""
+def listed(plan: MarketPlan, networks: Mapping[str, str]) -> Listed:
+    """A plan of the market, for the list; ``networks`` has their names by slug."""
     names = tuple((slug, networks[slug]) for slug in plan.networks if slug in networks)
+    return Listed(f"market.{plan.slug}", _traits(plan, names), lambda: told(plan, names))
+
+
+def told(plan: MarketPlan, names: tuple[tuple[str, str], ...]) -> Told:
+    """A plan of the market in words; ``names`` are its networks by slug. What no source tells is "unknown"."""
     price = Money(plan.price_minor, plan.currency) if plan.price_minor is not None else None
     cells = {
         "cap": _cap(plan),
@@ -38,7 +43,7 @@ def told(plan: MarketPlan, networks: Mapping[str, str]) -> Told:
         "coverage": comparing.coverage(plan.networks[0]) if len(plan.networks) == 1 else unknown(),
     }
     name = f"{plan.brand}: {plan.name}"
-    return Told(f"market.{plan.slug}", name, cells, _traits(plan, names), source=_source(plan))
+    return Told(f"market.{plan.slug}", name, cells, source=_source(plan))
 
 
 def _traits(plan: MarketPlan, names: tuple[tuple[str, str], ...]) -> Traits:

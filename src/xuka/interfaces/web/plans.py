@@ -13,10 +13,10 @@ from django.views.decorators.http import require_GET
 
 from xuka.catalogue import queries as catalogue
 from xuka.interfaces.web import choosing, comparing, elsewhere
-from xuka.interfaces.web.comparing import Told
+from xuka.interfaces.web.comparing import Listed
 from xuka.kernel.money import Money
 
-ON_A_PAGE = 20
+ON_A_PAGE = 10
 
 
 @never_cache
@@ -29,8 +29,9 @@ def plans(request: HttpRequest) -> HttpResponse:
     context = {
         "wishes": wishes,
         "query": urlencode(wishes.chosen),
-        "ours": wishes.fit(ours),
+        "ours": [one.tell() for one in wishes.fit(ours)],
         "others": others,
+        "theirs": [one.tell() for one in others],
     }
     return render(request, "plans/plans.html", context)
 
@@ -43,7 +44,7 @@ def compare(request: HttpRequest) -> HttpResponse:
     known = {one.key: one for one in (*ours, *market)}
     asked = list(dict.fromkeys(request.GET.getlist("plan")))
     found = [known[key] for key in asked if key in known]
-    shown = found[: comparing.MOST]
+    shown = [one.tell() for one in found[: comparing.MOST]]
     context = {
         "plans": shown,
         "table": comparing.table(shown),
@@ -69,17 +70,18 @@ def plan(request: HttpRequest, slug: str) -> HttpResponse:
     if version is None:
         raise Http404
     price = Money(version.price_minor, version.currency)
+    policy = catalogue.policy(version)
     context = {
         "version": version,
-        "told": comparing.ours(version),
-        "conditions": choosing.before_you_renew(catalogue.policy(version), price),
+        "told": comparing.ours(version, policy),
+        "conditions": choosing.before_you_renew(policy, price),
     }
     return render(request, "plans/plan.html", context)
 
 
-def _all() -> tuple[list[Told], list[Told]]:
+def _all() -> tuple[list[Listed], list[Listed]]:
     """What is sold here, and what else the market has."""
     markets = [market.code for market in catalogue.markets()]
     networks = {one.slug: one.name for market in markets for one in catalogue.networks_of(market)}
-    others = [elsewhere.told(one, networks) for market in markets for one in catalogue.market_plans(market)]
-    return [comparing.ours(version) for version in catalogue.offers()], others
+    others = [elsewhere.listed(one, networks) for market in markets for one in catalogue.market_plans(market)]
+    return [comparing.listed(version) for version in catalogue.offers()], others
