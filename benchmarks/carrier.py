@@ -25,6 +25,7 @@ class Instant:
     call_deadline = timedelta(seconds=20)
     absent_after = timedelta(minutes=5)
     usage_every = timedelta(hours=1)
+    can_throttle = can_text = can_start_next = can_cancel = False
 
     def offers(self, *, iccid: str) -> Done[tuple[Offer, ...]]:
         """Everything the demo sells, for a dollar."""

@@ -12,6 +12,15 @@ from pathlib import Path
 from xuka.project import postgres
 
 
+def peak_bytes() -> int:
+    """The most memory that this process ever had resident.
+
+    Not ``ru_maxrss``: that begins with what the parent had when the process was made.
+    """
+    told = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in told if line.startswith("VmHWM:")) * 1024
+
+
 @contextmanager
 def built() -> Iterator[str]:
     """Bring up a durable database in a temporary folder; yields its address.

@@ -63,6 +63,8 @@ _SOLD = (
     ("nihonsim", 365, 60 * 1024, 12_800, 9600),
     ("nihonsim-talk", 30, 20 * 1024, 2070, 1550),
     ("nihonsim-talk", 31, 0, 2470, 1850),
+    ("formosim", 7, 0, 990, 740),
+    ("formosim", 31, 0, 1900, 1420),
 )
 
 # The carrier's documented ids that always fail, and the error code each one ends with.

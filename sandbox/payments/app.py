@@ -240,6 +240,8 @@ _CALLS: tuple[tuple[str, str, str, Callable[[World, Thing, bool, str], Thing]], 
     ("POST", "/payment_methods/<id>/detach", "method_detach", lambda w, sent, live, it: w.detach_method(
         it, sent, live)),
     ("GET", "/charges/<id>", "charge_get", lambda w, sent, live, it: w.get("charge", it, live)),
+    ("GET", "/balance_transactions", "balance_list", lambda w, sent, live, it: w.listed(
+        "balance_transaction", sent, live, ("type", "source", "currency"))),
     ("GET", "/events", "event_list", lambda w, sent, live, it: w.listed("event", sent, live, ("type",))),
     ("GET", "/events/<id>", "event_get", lambda w, sent, live, it: w.get("event", it, live)),
 )  # fmt: skip

@@ -19,6 +19,9 @@ from sandbox.payments.kept import Thing
 
 ANSWERED = ("client_reference_id", "customer", "customer_creation", "customer_email", "locale", "submit_type")
 SESSION_LIFE = (30 * 60, 24 * 3600)
+TYPES = ("card", "alipay", "wechat_pay", "paypal", "paypay", "bancontact", "konbini")
+# What they are charged in; a card in anything.
+PAID_IN = {"paypal": ("eur",), "bancontact": ("eur",), "paypay": ("jpy",), "konbini": ("jpy",)}
 
 # Taken and answered; those not named in the functions below change nothing here.
 SESSION_PARAMS = frozenset(
@@ -91,6 +94,8 @@ class Checkout(Intents):
                 "success_url": web_address(sent, "success_url", required=True),
                 "expires_at": _expires_at(sent, now),
                 "metadata": metadata(sent),
+                "payment_method_types": _types(sent, paid_in),
+                "payment_method_options": table(sent, "payment_method_options"),
                 "_intent": _intent_data(sent),
                 "_line_items": items,
                 **{name: sent[name] for name in ANSWERED if name in sent},
@@ -157,15 +162,32 @@ class Checkout(Intents):
     # -- the buyer, on the page or in a test ------------------------------------------------------------------
 
     def pay(self, session_id: str, *, wallet: str | None = None) -> Thing:
-        """The buyer pays by card, or with a ``wallet`` like "apple_pay". Returns the session.
+        """The buyer pays by card, with a ``wallet`` like "apple_pay", or as the session's type says.
+
+        Returns the session.
+
+        A slip is taken to a shop: the money comes when it is told to (``settle_delayed``).
 
         Raises:
             Refusal: it is no longer open.
         """
         with self.step():
             session, intent, method = self._attempt(session_id, wallet)
+            if method["type"] == "konbini":
+                self._print_slip(session, intent, method)
+                return objects.shown(session)
             self._capture(intent, method, self.faults.next_for("pay", MONEY))
             return objects.shown(session)
+
+    def _print_slip(self, session: Thing, intent: Thing, method: Thing) -> None:
+        days = integer(
+            session["payment_method_options"].get("konbini", {"expires_after_days": 3}), "expires_after_days"
+        )
+        slip = {"expires_at": self.second() + days * 86_400, "hosted_voucher_url": f"{self.url}/slip/{session['id']}"}
+        action = {"type": "konbini_display_details", "konbini_display_details": slip}
+        intent.update(status="requires_action", payment_method=method["id"], _method=method["id"], next_action=action)
+        session.update(status="complete", url=None)
+        self.emit("checkout.session.completed", session)
 
     def decline(self, session_id: str) -> Thing:
         """The bank says no; the session stays open."""
@@ -224,7 +246,7 @@ class Checkout(Intents):
 
     def _settle(self, session: Thing, ok: bool) -> None:
         intent = self.one("payment_intent", session["payment_intent"])
-        if intent["status"] != "processing":
+        if intent["status"] not in ("processing", "requires_action"):
             return
         method = self.one("payment_method", intent["_method"])
         if ok:
@@ -249,15 +271,30 @@ class Checkout(Intents):
                 **more,
             )
             session["payment_intent"] = self.put(intent)["id"]
-        method = objects.card(
-            self.new_id("pm_1"),
-            live=session["livemode"],
-            created=self.second(),
-            year=self.now().year,
-            wallet=wallet,
-        )
+        method = self._method(session, wallet)
         method["billing_details"]["email"] = session["customer_email"]
         return session, self.one("payment_intent", session["payment_intent"]), self.put(method)
+
+    def _method(self, session: Thing, wallet: str | None) -> Thing:
+        id, live, created = self.new_id("pm_1"), session["livemode"], self.second()
+        kind = session["payment_method_types"][0]
+        if kind != "card":
+            return objects.wallet(id, live=live, created=created, kind=kind)
+        return objects.card(id, live=live, created=created, year=self.now().year, wallet=wallet)
+
+
+def _types(sent: Thing, paid_in: str) -> list[str]:
+    """The types that were asked for: this stand-in's page offers the first."""
+    types = sent.get("payment_method_types", ["card"])
+    for one in types:
+        if one not in TYPES:
+            raise invalid(f"The payment method type provided: {one} is invalid.", param="payment_method_types")
+        if paid_in not in PAID_IN.get(one, (paid_in,)):
+            raise invalid(f"The payment method {one} does not support {paid_in}.", param="payment_method_types")
+    options = table(sent, "payment_method_options")
+    if "wechat_pay" in types and table(options, "wechat_pay").get("client") != "web":
+        raise missing("payment_method_options[wechat_pay][client]")
+    return list(types)
 
 
 def _expires_at(sent: Thing, now: int) -> int:

@@ -28,6 +28,7 @@ API = (
     "method_list",
     "method_detach",
     "charge_get",
+    "balance_list",
     "event_get",
     "event_list",
 )

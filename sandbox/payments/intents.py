@@ -190,7 +190,7 @@ class Intents(Kept):
                     code="payment_intent_unexpected_state",
                     payment_intent=objects.shown(intent),
                 )
-            if "_session" in intent:
+            if "_session" in intent and self.one("checkout.session", intent["_session"])["status"] == "open":
                 raise invalid(
                     "You cannot cancel a PaymentIntent that was created by a Checkout Session. Expire the Session.",
                     code="payment_intent_unexpected_state",
@@ -221,10 +221,12 @@ class Intents(Kept):
             paid=True,
             status="succeeded",
         )
+        self.put(charge)
+        self._balance(charge, "charge" if method["type"] == "card" else "payment", captured, fee=captured // 50)
         intent.update(
             status="succeeded",
             amount_received=captured,
-            latest_charge=self.put(charge)["id"],
+            latest_charge=charge["id"],
             payment_method=method["id"],
             last_payment_error=None,
             next_action=None,
@@ -235,6 +237,10 @@ class Intents(Kept):
             session.update(status="complete", payment_status="paid", url=None)
             session["customer_details"] = {"email": session["customer_email"], "name": None, "phone": None}
             self.emit("checkout.session.async_payment_succeeded" if late else "checkout.session.completed", session)
+
+    def _balance(self, source: Thing, kind: str, amount: int, *, fee: int = 0) -> None:
+        row = objects.balance_transaction(self.new_id("txn_3"), source=source, kind=kind, amount=amount, fee=fee)
+        self.put({**row, "created": self.second()})
 
     def _save_card(self, intent: Thing, method: Thing, session: Thing | None) -> None:
         wanted = intent["setup_future_usage"] is not None

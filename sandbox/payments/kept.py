@@ -177,8 +177,9 @@ class Kept:
         if head not in objects.EXPANDS or head not in thing:
             raise invalid(f"This property cannot be expanded ({path}).", param="expand")
         if isinstance(thing[head], str):
+            kind = "refund" if thing[head].startswith("re_") else objects.EXPANDS[head]
             with self.lock:
-                thing[head] = objects.shown(self.one(objects.EXPANDS[head], thing[head]))
+                thing[head] = objects.shown(self.one(kind, thing[head]))
         if rest and thing[head] is not None:
             self._expand(thing[head], rest, path)
         return None

@@ -15,6 +15,7 @@ EXPANDS = {
     "charge": "charge",
     "payment_method": "payment_method",
     "customer": "customer",
+    "source": "charge",
 }
 
 
@@ -156,7 +157,7 @@ def charge(
         "paid": False,
         "payment_intent": intent["id"],
         "payment_method": method["id"],
-        "payment_method_details": {"type": method["type"], "card": copy.deepcopy(method["card"])},
+        "payment_method_details": {"type": method["type"], method["type"]: copy.deepcopy(method[method["type"]])},
         "receipt_email": None,
         "receipt_url": None,
         "refunded": False,
@@ -190,6 +191,42 @@ def card(id: str, *, live: bool, created: int, year: int, wallet: str | None) ->
         "livemode": live,
         "metadata": {},
         "type": "card",
+    }
+
+
+def wallet(id: str, *, live: bool, created: int, kind: str) -> dict[str, Any]:
+    """A payment method that is no card: "alipay", "wechat_pay", "paypal", "paypay", "bancontact", "konbini"."""
+    return {
+        "id": id,
+        "object": "payment_method",
+        "allow_redisplay": "unspecified",
+        "billing_details": {"address": None, "email": None, "name": None, "phone": None},
+        "created": created,
+        "customer": None,
+        "livemode": live,
+        "metadata": {},
+        "type": kind,
+        kind: {},
+    }
+
+
+def balance_transaction(id: str, *, source: Mapping[str, Any], kind: str, amount: int, fee: int) -> dict[str, Any]:
+    """A row of the seller's balance: what a charge or a refund moved, and the fee."""
+    return {
+        "id": id,
+        "object": "balance_transaction",
+        "amount": amount,
+        "currency": source["currency"],
+        "created": source["created"],
+        "description": None,
+        "exchange_rate": None,
+        "fee": fee,
+        "livemode": source["livemode"],
+        "net": amount - fee,
+        "reporting_category": kind,
+        "source": source["id"],
+        "status": "pending",
+        "type": kind,
     }
 
 

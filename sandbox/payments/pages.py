@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
+import segno
 from flask import Blueprint, Response, abort, current_app, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -24,6 +25,11 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "pay": "Pay with test card ending 4242",
         "wallet": "Pay with Apple Pay (test)",
         "secure": "Pay, with 3-D Secure",
+        "pay_by": "Pay with %s (test)",
+        "scan": "Scan with WeChat. In this stand-in the button below does the same.",
+        "slip": "Make the slip for the shop",
+        "slip_note": "Pay this slip at the till of a convenience store. In this stand-in the button below does it.",
+        "at_the_shop": "Pay at the till (test)",
         "other_ends": "Try another ending",
         "decline": "Decline",
         "later": "Delay: the money comes later",
@@ -49,6 +55,11 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "pay": "用尾号 4242 的测试卡付款",
         "wallet": "用 Apple Pay 付款（测试）",
         "secure": "付款（需 3-D Secure 验证）",
+        "pay_by": "用%s付款（测试）",
+        "scan": "请用微信扫码。在这个替身里，按下面的按钮也一样。",
+        "slip": "生成便利店付款单",
+        "slip_note": "请凭此单到便利店柜台付款。在这个替身里，按下面的按钮即可。",
+        "at_the_shop": "在柜台付款（测试）",
         "other_ends": "试试其他结果",
         "decline": "拒绝付款",
         "later": "延迟：款项稍后到账",
@@ -66,6 +77,25 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "answered": "银行不再需要确认。",
         "missing": "没有这笔付款。",
         "other": "English",
+    },
+}
+
+NAMES: Mapping[str, Mapping[str, str]] = {
+    "en": {
+        "alipay": "Alipay",
+        "wechat_pay": "WeChat Pay",
+        "paypal": "PayPal",
+        "paypay": "PayPay",
+        "bancontact": "Bancontact",
+        "konbini": "Konbini",
+    },
+    "zh": {
+        "alipay": "支付宝",
+        "wechat_pay": "微信支付",
+        "paypal": "PayPal",
+        "paypay": "PayPay",
+        "bancontact": "Bancontact",
+        "konbini": "便利店",
     },
 }
 
@@ -107,8 +137,17 @@ def session_page(id: str) -> str:
         back = _success(session) if session["status"] == "complete" else session["cancel_url"]
         return render_template("payments/done.html", says=says, back=back, **chrome)
     items = _world().expanded({**session}, ["line_items"])["line_items"]["data"]
+    kind = session["payment_method_types"][0]
     return render_template(
-        "payments/pay.html", session=session, items=items, declined=_was_declined(session), money=money, **chrome
+        "payments/pay.html",
+        session=session,
+        items=items,
+        declined=_was_declined(session),
+        money=money,
+        kind=kind,
+        name=NAMES[chrome["lang"]].get(kind, ""),
+        code=segno.make(request.url).svg_inline(scale=5, border=2) if kind == "wechat_pay" else "",
+        **chrome,
     )
 
 
@@ -142,6 +181,24 @@ def _chosen(session: dict[str, Any], chosen: str) -> str:
         case _:
             abort(400)
     return _success(session)
+
+
+@pages.get("/slip/<id>")
+def slip_page(id: str) -> str:
+    """The slip of a convenience store, which can be paid here."""
+    session = _session(id)
+    intent, chrome = _intent(session["payment_intent"]), _chrome(session["locale"])
+    if intent["status"] != "requires_action":
+        return render_template("payments/done.html", says="complete", back=_success(session), **chrome)
+    return render_template("payments/slip.html", session=session, back=_success(session), money=money, **chrome)
+
+
+@pages.post("/slip/<id>")
+def slip_act(id: str) -> AnyResponse:
+    """The buyer paid at the till; a second time changes nothing."""
+    session = _session(id)
+    _world().settle_delayed(id)
+    return redirect(_success(session), 303)
 
 
 @pages.get("/3ds/<id>")

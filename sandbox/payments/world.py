@@ -138,6 +138,7 @@ class World(Checkout):
         if kind == "refund_pending":
             refund["status"] = "pending"
         charge["amount_refunded"] += refund["amount"]
+        self._balance(refund, "refund", -refund["amount"])
         charge["refunded"] = charge["amount_refunded"] == charge["amount_captured"]
         self.emit("refund.created", refund)
         self.emit("charge.refunded", charge)
@@ -156,6 +157,7 @@ class World(Checkout):
             return
         charge = self.one("charge", refund["charge"])
         charge["amount_refunded"] -= refund["amount"]
+        self._balance(refund, "refund_failure", refund["amount"])
         charge["refunded"] = False
         refund.update(status="failed", failure_reason="expired_or_canceled_card")
         self.emit("refund.updated", refund)

@@ -6,7 +6,7 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
@@ -18,9 +18,12 @@ from werkzeug.serving import make_server
 from sandbox.carrier.app import application
 from sandbox.carrier.faults import ACTS, KINDS
 from sandbox.carrier.world import World
+from sandbox.own_network import app as own_network
+from sandbox.own_network import world as own_world
 from sandbox.transport import InProcess
 from xuka.activation.contract import Activation, Carrier, Offer, Reason, Usage
 from xuka.connectors.carriers.airalo.connector import Airalo
+from xuka.connectors.carriers.own_network.connector import OwnNetwork
 from xuka.kernel.money import Money
 from xuka.kernel.outcome import Done, Refused, Unknown
 
@@ -48,12 +51,30 @@ class Clock:
 
 
 class Stand(Protocol):
-    """One connector and the far side it speaks to."""
+    """One connector and the far side it speaks to.
+
+    Attributes:
+        refused: the faults that a carrier puts into words, and what these say.
+        done_all_the_same: the faults that the caller does not notice, and how often the work is then done.
+        nobody_knows: every other one. Those in ``acts`` do the work.
+        buying: the endpoint at which a new eSIM is bought.
+        figures: ``call_deadline``, ``absent_after`` and ``usage_every``.
+        ends_at: what the carrier tells of the end of ``package`` on ``CARD``.
+        abilities: ``can_throttle``, ``can_text``, ``can_start_next`` and ``can_cancel``.
+    """
 
     clock: Clock
     package: str
     first_package: str
     cost: Money
+    refused: Mapping[str, tuple[Reason, timedelta | None]]
+    done_all_the_same: Mapping[str, int]
+    nobody_knows: frozenset[str]
+    acts: frozenset[str]
+    buying: str
+    figures: tuple[timedelta, timedelta, timedelta]
+    ends_at: datetime | None
+    abilities: tuple[bool, bool, bool, bool]
 
     @property
     def carrier(self) -> Carrier: ...
@@ -68,6 +89,30 @@ class Stand(Protocol):
 
 
 class AiraloStand:
+    refused: Mapping[str, tuple[Reason, timedelta | None]] = {
+        "rate_limited": (Reason.RATE_LIMITED, timedelta(seconds=30)),
+        "insufficient_credit": (Reason.SELLER_OUT_OF_CREDIT, timedelta(minutes=5)),
+        "maintenance": (Reason.MAINTENANCE, timedelta(minutes=1)),
+        "bad_checksum": (Reason.BAD_REQUEST, None),
+        "topup_disabled": (Reason.TOP_UP_DISABLED, None),
+        "out_of_stock": (Reason.OUT_OF_STOCK, timedelta(minutes=1)),
+        "package_gone": (Reason.OUT_OF_STOCK, None),
+        "bad_request": (Reason.BAD_REQUEST, None),
+        "recycled": (Reason.CARD_RECYCLED, None),
+        "not_allowed": (Reason.NOT_AUTHORISED, None),
+    }
+    done_all_the_same: Mapping[str, int] = {"duplicate": 2, "delay": 1, "old_token": 1}
+    nobody_knows: frozenset[str] = frozenset(KINDS) - refused.keys() - done_all_the_same.keys()
+    acts: frozenset[str] = ACTS
+    buying = "submit_order"
+    figures: tuple[timedelta, timedelta, timedelta] = (
+        timedelta(seconds=20),
+        timedelta(minutes=2),
+        timedelta(minutes=20),
+    )
+    ends_at: datetime | None = None
+    abilities: tuple[bool, bool, bool, bool] = (False, False, False, False)
+
     def __init__(self) -> None:
         self.package = "belsim-7days-unlimited-topup"
         self.first_package = "belsim-7days-unlimited"
@@ -102,7 +147,87 @@ class AiraloStand:
         self.transport.on_wire = hook
 
 
-STANDS: dict[str, Callable[[], Stand]] = {"airalo": AiraloStand}
+class OwnStand:
+    refused: Mapping[str, tuple[Reason, timedelta | None]] = {
+        "bad-request": (Reason.BAD_REQUEST, None),
+        "not-authorised": (Reason.NOT_AUTHORISED, None),
+        "stale-request": (Reason.NOT_AUTHORISED, timedelta(seconds=30)),
+        "out-of-credit": (Reason.SELLER_OUT_OF_CREDIT, timedelta(minutes=5)),
+        "card-unknown": (Reason.CARD_UNKNOWN, None),
+        "package-unknown": (Reason.PACKAGE_UNKNOWN, None),
+        "key-reused": (Reason.BAD_REQUEST, None),
+        "top-up-disabled": (Reason.TOP_UP_DISABLED, None),
+        "out-of-stock": (Reason.OUT_OF_STOCK, timedelta(minutes=1)),
+        "card-recycled": (Reason.CARD_RECYCLED, None),
+        "package-gone": (Reason.OUT_OF_STOCK, None),
+        "rate-limited": (Reason.RATE_LIMITED, timedelta(seconds=30)),
+        "not-supported": (Reason.NOT_SUPPORTED, None),
+        "period-unknown": (Reason.BAD_REQUEST, None),
+        "begun": (Reason.BEGUN, None),
+        "maintenance": (Reason.MAINTENANCE, timedelta(minutes=1)),
+    }
+    done_all_the_same: Mapping[str, int] = {"delay": 1}
+    nobody_knows: frozenset[str] = frozenset(own_world.KINDS) - done_all_the_same.keys()
+    acts: frozenset[str] = own_world.ACTS
+    buying = "issue"
+    figures: tuple[timedelta, timedelta, timedelta] = (
+        timedelta(seconds=10),
+        timedelta(minutes=2),
+        timedelta(minutes=5),
+    )
+    ends_at: datetime | None = BEGIN + timedelta(days=9)
+    abilities: tuple[bool, bool, bool, bool] = (True, True, True, True)
+
+    def __init__(self) -> None:
+        self.package = self.first_package = "own-7days-unlimited"
+        self.cost = Money(700, "EUR")
+        self.clock = Clock()
+        self.phone: list[tuple[str, str]] = []
+        self.world = own_world.World(
+            now=self.clock.now, secret="ours", deliver=lambda to, words: self.phone.append((to, words))
+        )
+        end = BEGIN + timedelta(days=2)
+        for iccid in (CARD, OTHER_CARD):
+            self.world.seed_card(iccid=iccid, expires_at=end)
+        self.world.seed_card(
+            iccid=METERED_CARD, expires_at=end, unlimited=False, remaining_bytes=5 * 10**9, total_bytes=20 * 10**9
+        )
+        self.transport = InProcess(own_network.application(self.world))
+        self.carrier = OwnNetwork(
+            base_url="http://own.test",
+            secret="ours",
+            transport=self.transport,
+            monotonic=self.clock.monotonic,
+            clock=lambda: self.clock.at.timestamp(),
+        )
+
+    def fault(self, kind: str, **more: Any) -> None:
+        self.world.fail({"kind": kind, "endpoint": "renew", **more})
+
+    def truth(self, key: str) -> int:
+        return len(self.world.truth(key))
+
+    def take(self, *, key: str, iccid: str, package: str) -> None:
+        self.world.put_on_anyhow(key=key, iccid=iccid, package=package)
+
+    def on_wire(self, hook: Callable[[], None] | None) -> None:
+        self.transport.on_wire = hook
+
+
+STANDS: dict[str, type[AiraloStand] | type[OwnStand]] = {"airalo": AiraloStand, "own_network": OwnStand}
+
+
+def each(faults: Callable[[type[AiraloStand] | type[OwnStand]], Iterable[str]]) -> pytest.MarkDecorator:
+    """Every carrier with every one of these faults of its own."""
+    pairs = [(name, kind) for name, stand in sorted(STANDS.items()) for kind in sorted(faults(stand))]
+    return pytest.mark.parametrize(("stand", "kind"), pairs, indirect=["stand"])
+
+
+of_all_kinds = each(lambda stand: {*stand.refused, *stand.nobody_knows, *stand.done_all_the_same})
+of_refused = each(lambda stand: stand.refused)
+of_done_all_the_same = each(lambda stand: stand.done_all_the_same)
+of_unknown = each(lambda stand: stand.nobody_knows)
+of_failing = each(lambda stand: {*stand.refused, *stand.nobody_knows})
 
 
 @pytest.fixture(params=sorted(STANDS))
@@ -131,7 +256,12 @@ def test_a_card_can_be_renewed_once_and_found(stand: Stand) -> None:
     done = renew(stand)
     assert isinstance(done, Done)
     assert done.value == Activation(
-        reference=done.value.reference, key=KEY, iccid=CARD, package=stand.package, activated_at=BEGIN, ends_at=None
+        reference=done.value.reference,
+        key=KEY,
+        iccid=CARD,
+        package=stand.package,
+        activated_at=BEGIN,
+        ends_at=stand.ends_at,
     )
     assert find(stand) == Done((done.value,))
     assert stand.truth(KEY) == 1
@@ -178,57 +308,42 @@ def test_a_renewal_costs_what_the_offer_said(stand: Stand) -> None:
 
 
 def test_the_figures_of_the_contract_are_told(stand: Stand) -> None:
-    assert stand.carrier.call_deadline == timedelta(seconds=20)
-    assert stand.carrier.absent_after == timedelta(minutes=2)
-    assert stand.carrier.usage_every == timedelta(minutes=20)
+    carrier = stand.carrier
+    assert (carrier.call_deadline, carrier.absent_after, carrier.usage_every) == stand.figures
+    assert (carrier.can_throttle, carrier.can_text, carrier.can_start_next, carrier.can_cancel) == stand.abilities
 
 
 # -- the bad days ---------------------------------------------------------------------------------------------
 
-REFUSED = {
-    "rate_limited": (Reason.RATE_LIMITED, timedelta(seconds=30)),
-    "insufficient_credit": (Reason.SELLER_OUT_OF_CREDIT, timedelta(minutes=5)),
-    "maintenance": (Reason.MAINTENANCE, timedelta(minutes=1)),
-    "bad_checksum": (Reason.BAD_REQUEST, None),
-    "topup_disabled": (Reason.TOP_UP_DISABLED, None),
-    "out_of_stock": (Reason.OUT_OF_STOCK, timedelta(minutes=1)),
-    "package_gone": (Reason.OUT_OF_STOCK, None),
-    "bad_request": (Reason.BAD_REQUEST, None),
-    "recycled": (Reason.CARD_RECYCLED, None),
-    "not_allowed": (Reason.NOT_AUTHORISED, None),
-}
-DONE_ALL_THE_SAME = {"duplicate": 2, "delay": 1, "old_token": 1}
-NOBODY_KNOWS = sorted(set(KINDS) - set(REFUSED) - set(DONE_ALL_THE_SAME))
 
-
-@pytest.mark.parametrize("kind", sorted(REFUSED))
+@of_refused
 def test_what_is_refused_did_not_happen(stand: Stand, kind: str) -> None:
     stand.fault(kind)
     outcome = renew(stand)
     assert isinstance(outcome, Refused)
-    assert (outcome.reason, outcome.retry_after) == REFUSED[kind]
+    assert (outcome.reason, outcome.retry_after) == stand.refused[kind]
     assert CARD not in outcome.detail
     assert stand.truth(KEY) == 0
     assert find(stand) == Done(())
 
 
-@pytest.mark.parametrize("kind", NOBODY_KNOWS)
+@of_unknown
 def test_what_is_unknown_is_cleared_up_by_looking(stand: Stand, kind: str) -> None:
     stand.fault(kind)
     assert isinstance(renew(stand), Unknown)
-    taken = int(kind in ACTS)
+    taken = int(kind in stand.acts)
     assert stand.truth(KEY) == taken
     found = find(stand)
     assert isinstance(found, Done)
     assert len(found.value) == taken
 
 
-@pytest.mark.parametrize("kind", sorted(DONE_ALL_THE_SAME))
+@of_done_all_the_same
 def test_what_went_wrong_unseen_is_done_and_every_activation_is_found(stand: Stand, kind: str) -> None:
     stand.fault(kind)
     done = renew(stand)
     assert isinstance(done, Done)
-    times = DONE_ALL_THE_SAME[kind]
+    times = stand.done_all_the_same[kind]
     assert stand.truth(KEY) == times
     found = find(stand)
     assert isinstance(found, Done)
@@ -237,14 +352,14 @@ def test_what_went_wrong_unseen_is_done_and_every_activation_is_found(stand: Sta
     assert len({one.reference for one in found.value}) == times
 
 
-@pytest.mark.parametrize("kind", sorted(set(KINDS) - {"duplicate", "delay", "old_token"}))
+@of_failing
 def test_a_look_that_fails_is_unknown_and_never_not_found(stand: Stand, kind: str) -> None:
     renew(stand)
     stand.fault(kind, endpoint="*", times=None)
     assert isinstance(find(stand), Unknown)
 
 
-@pytest.mark.parametrize("kind", sorted(KINDS))
+@of_all_kinds
 def test_no_fault_makes_a_read_fall_over(stand: Stand, kind: str) -> None:
     for read in (
         lambda: stand.carrier.offers(iccid=CARD),
@@ -349,21 +464,21 @@ def test_two_new_esims_are_two_cards_with_two_profiles(stand: Stand) -> None:
     assert find_issued(stand) == Done((first,))
 
 
-@pytest.mark.parametrize("kind", sorted(REFUSED))
+@of_refused
 def test_a_purchase_that_is_refused_did_not_happen(stand: Stand, kind: str) -> None:
-    stand.fault(kind, endpoint="submit_order")
+    stand.fault(kind, endpoint=stand.buying)
     outcome = issue(stand)
     assert isinstance(outcome, Refused)
-    assert (outcome.reason, outcome.retry_after) == REFUSED[kind]
+    assert (outcome.reason, outcome.retry_after) == stand.refused[kind]
     assert stand.truth(KEY) == 0
     assert find_issued(stand) == Done(())
 
 
-@pytest.mark.parametrize("kind", NOBODY_KNOWS)
+@of_unknown
 def test_a_purchase_that_is_unknown_is_cleared_up_by_looking(stand: Stand, kind: str) -> None:
-    stand.fault(kind, endpoint="submit_order")
+    stand.fault(kind, endpoint=stand.buying)
     assert isinstance(issue(stand), Unknown)
-    taken = int(kind in ACTS)
+    taken = int(kind in stand.acts)
     assert stand.truth(KEY) == taken
     found = find_issued(stand)
     assert isinstance(found, Done)
@@ -371,18 +486,18 @@ def test_a_purchase_that_is_unknown_is_cleared_up_by_looking(stand: Stand, kind:
     assert all(one.esim and one.esim.matching_id for one in found.value)
 
 
-@pytest.mark.parametrize("kind", sorted(DONE_ALL_THE_SAME))
+@of_done_all_the_same
 def test_a_purchase_that_went_wrong_unseen_is_done_and_every_esim_is_found(stand: Stand, kind: str) -> None:
-    stand.fault(kind, endpoint="submit_order")
+    stand.fault(kind, endpoint=stand.buying)
     done = issue(stand)
     assert isinstance(done, Done)
     found = find_issued(stand)
     assert isinstance(found, Done)
     assert found.value[0] == done.value
-    assert len({one.iccid for one in found.value}) == DONE_ALL_THE_SAME[kind] == stand.truth(KEY)
+    assert len({one.iccid for one in found.value}) == stand.done_all_the_same[kind] == stand.truth(KEY)
 
 
-@pytest.mark.parametrize("kind", sorted(set(KINDS) - {"duplicate", "delay", "old_token"}))
+@of_failing
 def test_a_look_for_a_new_esim_that_fails_is_unknown(stand: Stand, kind: str) -> None:
     issue(stand)
     stand.fault(kind, endpoint="*", times=None)
@@ -580,7 +695,7 @@ def dripping_headers(seconds: float) -> Iterator[str]:
 
 
 def test_headers_that_drip_end_at_the_deadline_and_given_up_calls_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("xuka.connectors.carriers.airalo.connector.CALLS_AT_ONCE", 1)
+    monkeypatch.setattr("xuka.connectors.deadline.CALLS_AT_ONCE", 1)
     with dripping_headers(10) as url:
         carrier = over_the_network(url, 0.3)
         began = time.monotonic()

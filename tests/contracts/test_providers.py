@@ -21,7 +21,7 @@ from sandbox.payments.app import application
 from sandbox.payments.errors import Refusal
 from sandbox.payments.world import World
 from sandbox.transport import InProcess
-from xuka.connectors.payments.stripe.connector import Misconfigured, Stripe
+from xuka.connectors.payments.stripe.connector import Stripe
 from xuka.kernel.money import Money
 from xuka.kernel.outcome import Done, Refused, Unknown
 from xuka.payments.contract import (
@@ -29,6 +29,7 @@ from xuka.payments.contract import (
     Card,
     Forged,
     Method,
+    Misconfigured,
     Payment,
     PaymentState,
     Provider,
@@ -103,7 +104,7 @@ class Stand(Protocol):
 
     def on_wire(self, hook: Callable[[], None] | None) -> None: ...
 
-    def webhooks(self) -> list[tuple[bytes, str]]: ...
+    def webhooks(self) -> list[tuple[bytes, dict[str, str]]]: ...
 
 
 class StripeStand:
@@ -113,9 +114,10 @@ class StripeStand:
         self.transport = InProcess(application(self.world))
         self.provider = self.another()
 
-    def another(self, *, key: str = TEST_KEY, webhook_secret: str = SECRET) -> Stripe:
+    def another(self, *, key: str = TEST_KEY, webhook_secret: str = SECRET, **more: Any) -> Stripe:
         """Another connector to the same provider."""
         return Stripe(
+            **more,
             base_url="http://provider.test",
             key=key,
             webhook_secret=webhook_secret,
@@ -165,8 +167,8 @@ class StripeStand:
     def on_wire(self, hook: Callable[[], None] | None) -> None:
         self.transport.on_wire = hook
 
-    def webhooks(self) -> list[tuple[bytes, str]]:
-        return [(body, signature) for body, signature in self.world.take_outbox()]
+    def webhooks(self) -> list[tuple[bytes, dict[str, str]]]:
+        return [(body, {"stripe-signature": signature}) for body, signature in self.world.take_outbox()]
 
 
 STANDS: dict[str, Callable[[], Stand]] = {"stripe": StripeStand}
@@ -218,7 +220,7 @@ def kept_card(stand: Stand) -> dict[str, str]:
 
 
 def test_cards_are_offered_in_both_markets_within_limits(stand: Stand) -> None:
-    limits = {"EUR": (50, 99_999_999), "JPY": (50, 99_999_999)}
+    limits = {"EUR": (50, 99_999_999), "JPY": (50, 99_999_999), "TWD": (2000, 99_999_999)}
     assert stand.provider.methods() == (Method("card", frozenset({"BE", "JP"}), limits, can_be_saved=True),)
 
 
@@ -450,6 +452,20 @@ def test_the_bank_asks_the_holder_of_a_kept_card(stand: Stand, approve: bool, st
     assert (after.state, after.paid) == (state, EUROS if approve else None)
     assert after.declined == ("" if approve else "payment_intent_authentication_failure")
     assert stand.captured(KEY) == ({"eur": 1999} if approve else {})
+
+
+def test_a_kept_card_whose_bank_wants_its_holder_while_nobody_is_there_is_refused_and_nothing_can_be_paid(
+    stand: Stand,
+) -> None:
+    card = kept_card(stand)
+    stand.fault("saved_needs_3ds")
+    refused = stand.provider.start(replace(ASK, **card, off_session=True))
+    assert isinstance(refused, Refused)
+    assert (refused.reason, refused.retry_after) == (Reason.NEEDS_CUSTOMER, None)
+    left = done(find(stand, is_hosted=False))
+    assert (left.state, left.url, left.needs_customer) == (PaymentState.CLOSED, "", True)
+    assert done(stand.provider.close(reference=left.reference)).needs_customer
+    assert stand.captured(KEY) == {}
 
 
 def test_a_kept_card_whose_bank_still_asks_can_be_closed(stand: Stand) -> None:
@@ -774,9 +790,7 @@ def test_an_object_of_the_other_mode_is_unknown(stripe: StripeStand) -> None:
 def test_every_webhook_of_a_payment_and_its_refund_says_where_to_look(stand: Stand) -> None:
     payment = paid(stand)
     done(refund(stand, payment.charge, 500))
-    told = [
-        stand.provider.read_webhook(body=body, signature=signature, now=BEGIN) for body, signature in stand.webhooks()
-    ]
+    told = [stand.provider.read_webhook(body=body, headers=headers, now=BEGIN) for body, headers in stand.webhooks()]
     assert [(one.kind, one.key, one.charge, one.matters) for one in told] == [
         ("payment_intent.succeeded", KEY, payment.charge, True),
         ("checkout.session.completed", KEY, payment.charge, True),
@@ -793,68 +807,67 @@ def test_a_webhook_that_comes_twice_is_the_same_event(stand: Stand) -> None:
     paid(stand)
     first, second = stand.webhooks()[-2:]
     read = stand.provider.read_webhook
-    assert read(body=first[0], signature=first[1], now=BEGIN) == read(body=second[0], signature=second[1], now=BEGIN)
+    assert read(body=first[0], headers=first[1], now=BEGIN) == read(body=second[0], headers=second[1], now=BEGIN)
 
 
 @pytest.mark.parametrize("kind", ["forged", "stale"])
 def test_a_forged_or_stale_webhook_is_not_believed(stand: Stand, kind: str) -> None:
     stand.fault(kind, endpoint="checkout.session.completed")
     paid(stand)
-    body, signature = stand.webhooks()[-1]
+    body, headers = stand.webhooks()[-1]
     with pytest.raises(Forged):
-        stand.provider.read_webhook(body=body, signature=signature, now=BEGIN)
+        stand.provider.read_webhook(body=body, headers=headers, now=BEGIN)
 
 
 @pytest.mark.parametrize(("minutes", "believed"), [(-6, False), (-5, True), (5, True), (6, False)])
 def test_a_webhook_is_believed_within_five_minutes(stand: Stand, minutes: int, believed: bool) -> None:
     paid(stand)
-    body, signature = stand.webhooks()[-1]
+    body, headers = stand.webhooks()[-1]
     now = BEGIN + timedelta(minutes=minutes)
     if believed:
-        assert stand.provider.read_webhook(body=body, signature=signature, now=now).key == KEY
+        assert stand.provider.read_webhook(body=body, headers=headers, now=now).key == KEY
         return
     with pytest.raises(Forged):
-        stand.provider.read_webhook(body=body, signature=signature, now=now)
+        stand.provider.read_webhook(body=body, headers=headers, now=now)
 
 
 def test_while_the_secret_is_exchanged_webhooks_of_either_are_believed(stripe: StripeStand) -> None:
     paid(stripe)
     body, of_the_old = stripe.webhooks()[-1]
-    of_the_new = hooks.signed(body, secret="whsec_new", at=int(BEGIN.timestamp()))
+    of_the_new = {"stripe-signature": hooks.signed(body, secret="whsec_new", at=int(BEGIN.timestamp()))}
     both = stripe.another(webhook_secret=f"whsec_new {SECRET}")
-    for signature in (of_the_old, of_the_new):
-        assert both.read_webhook(body=body, signature=signature, now=BEGIN).key == KEY
+    for headers in (of_the_old, of_the_new):
+        assert both.read_webhook(body=body, headers=headers, now=BEGIN).key == KEY
     new = stripe.another(webhook_secret="whsec_new")
-    assert new.read_webhook(body=body, signature=of_the_new, now=BEGIN).key == KEY
-    for reader, signature in ((new, of_the_old), (stripe.provider, of_the_new)):
+    assert new.read_webhook(body=body, headers=of_the_new, now=BEGIN).key == KEY
+    for reader, headers in ((new, of_the_old), (stripe.provider, of_the_new)):
         with pytest.raises(Forged):
-            reader.read_webhook(body=body, signature=signature, now=BEGIN)
+            reader.read_webhook(body=body, headers=headers, now=BEGIN)
 
 
 def test_a_webhook_of_the_other_mode_is_not_believed(stripe: StripeStand) -> None:
     paid(stripe)
-    body, signature = stripe.webhooks()[-1]
+    body, headers = stripe.webhooks()[-1]
     with pytest.raises(Forged):
-        stripe.another(key=LIVE_KEY).read_webhook(body=body, signature=signature, now=BEGIN)
+        stripe.another(key=LIVE_KEY).read_webhook(body=body, headers=headers, now=BEGIN)
 
 
 def test_a_changed_body_is_not_believed(stand: Stand) -> None:
     paid(stand)
-    body, signature = stand.webhooks()[-1]
+    body, headers = stand.webhooks()[-1]
     for changed in (body.replace(b"1999", b"9999"), body + b"\n", b"", body[:-1]):
         with pytest.raises(Forged):
-            stand.provider.read_webhook(body=changed, signature=signature, now=BEGIN)
+            stand.provider.read_webhook(body=changed, headers=headers, now=BEGIN)
     with pytest.raises(Forged):
-        stand.provider.read_webhook(body=body, signature="", now=BEGIN)
+        stand.provider.read_webhook(body=body, headers={}, now=BEGIN)
 
 
 def test_reading_a_webhook_calls_nobody(stripe: StripeStand) -> None:
     paid(stripe)
     before = list(stripe.transport.requests)
-    for body, signature in stripe.webhooks():
-        stripe.provider.read_webhook(body=body, signature=signature, now=BEGIN)
+    for body, headers in stripe.webhooks():
+        stripe.provider.read_webhook(body=body, headers=headers, now=BEGIN)
     assert stripe.transport.requests == before
-    assert stripe.provider.signature_header == "Stripe-Signature"
 
 
 # -- threads, kills, logs -----------------------------------------------------------------------------------------
@@ -1009,8 +1022,8 @@ def test_a_provider_that_cannot_be_reached_is_unknown() -> None:
     with served(StripeStand().world) as url:
         pass
     provider = over_the_network(url, 2)
-    assert provider.start(ASK) == Unknown("no answer: ConnectError")
-    assert provider.find(key=KEY, asked_at=BEGIN, is_hosted=True) == Unknown("no answer: ConnectError")
+    assert provider.start(ASK) == Unknown("could not connect: ConnectError")
+    assert provider.find(key=KEY, asked_at=BEGIN, is_hosted=True) == Unknown("could not connect: ConnectError")
 
 
 @contextmanager
@@ -1048,7 +1061,7 @@ def test_however_slowly_an_answer_drips_the_call_ends_at_its_deadline(sent: byte
 
 
 def test_calls_that_were_given_up_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("xuka.connectors.payments.stripe.connector.CALLS_AT_ONCE", 1)
+    monkeypatch.setattr("xuka.connectors.deadline.CALLS_AT_ONCE", 1)
     with dripping(b"HTTP/1.1 200 OK\r\nX-Drip: ") as url:
         provider = over_the_network(url, 0.3)
         assert isinstance(provider.start(ASK), Unknown)
@@ -1077,3 +1090,95 @@ def test_a_call_that_was_given_up_before_it_was_sent_is_never_sent(monkeypatch: 
             if thread.name.startswith("stripe "):
                 thread.join(5)
         assert world.sessions() == []
+
+
+# -- other ways than cards ----------------------------------------------------------------------------------------
+
+BELGIAN = ("card", "alipay", "wechat_pay", "paypal", "bancontact")
+JAPANESE = ("card", "alipay", "wechat_pay", "paypay", "konbini")
+
+
+def test_what_an_account_can_offer_depends_on_its_country(stripe: StripeStand) -> None:
+    belgian = stripe.another(country="BE", methods=BELGIAN).methods()
+    japanese = stripe.another(country="JP", methods=JAPANESE).methods()
+    told = [(one.name, sorted(one.markets), sorted(one.limits), one.can_be_saved) for one in (*belgian, *japanese)]
+    assert told == [
+        ("card", ["BE", "JP"], ["EUR", "JPY", "TWD"], True),
+        ("alipay", ["BE", "JP"], ["EUR"], False),
+        ("wechat_pay", ["BE", "JP"], ["EUR"], False),
+        ("paypal", ["BE", "JP"], ["EUR"], False),
+        ("bancontact", ["BE"], ["EUR"], False),
+        ("card", ["BE", "JP"], ["EUR", "JPY", "TWD"], True),
+        ("alipay", ["BE", "JP"], ["JPY"], False),
+        ("wechat_pay", ["BE", "JP"], ["JPY"], False),
+        ("paypay", ["JP"], ["JPY"], False),
+        ("konbini", ["JP"], ["JPY"], False),
+    ]
+    by_name = {one.name: one for one in japanese}
+    assert by_name["konbini"].limits == {"JPY": (120, 300_000)}
+    assert by_name["konbini"].pays_within == timedelta(days=3)
+    assert by_name["paypay"].per_day == {"JPY": 500_000}
+
+
+@pytest.mark.parametrize(("country", "method"), [("BE", "paypay"), ("JP", "bancontact"), ("JP", "paypal"), ("BE", "x")])
+def test_a_method_that_the_account_cannot_have_is_refused_at_the_start(
+    stripe: StripeStand, country: str, method: str
+) -> None:
+    with pytest.raises(Misconfigured, match=method):
+        stripe.another(country=country, methods=["card", method])
+
+
+@pytest.mark.parametrize(
+    ("country", "method", "money"),
+    [("BE", one, EUROS) for one in BELGIAN[1:]] + [("JP", one, YEN) for one in JAPANESE[1:4]],
+)
+def test_a_wallet_or_bank_pays_on_the_hosted_page_and_gets_it_back(
+    stripe: StripeStand, country: str, method: str, money: Money
+) -> None:
+    stripe.provider = stripe.another(country=country, methods=("card", method))
+    opened = start(stripe, method=method, money=money)
+    assert (opened.state, opened.url[:4]) == (PaymentState.OPEN, "http")
+    stripe.pay(opened)
+    after = look(stripe, opened)
+    assert (after.state, after.paid, after.saved_card) == (PaymentState.PAID, money, None)
+    back = done(stripe.provider.refund(key=OTHER_KEY, charge=after.charge, money=Money(500, money.currency)))
+    assert (back.state, back.money) == (RefundState.DONE, Money(500, money.currency))
+    assert stripe.refunded(KEY) == {money.currency.lower(): 500}
+
+
+def slip(stripe: StripeStand) -> Payment:
+    stripe.provider = stripe.another(country="JP", methods=("card", "konbini"))
+    opened = start(stripe, method="konbini", money=YEN, pay_by=BEGIN + timedelta(days=3))
+    stripe.pay(opened)
+    return look(stripe, opened)
+
+
+@pytest.mark.parametrize("paid_there", [True, False])
+def test_a_slip_is_paid_in_a_shop_or_is_not(stripe: StripeStand, paid_there: bool) -> None:
+    printed = slip(stripe)
+    assert (printed.state, printed.url) == (PaymentState.OPEN, f"http://payments.test/slip/{printed.reference}")
+    assert stripe.captured(KEY) == {}
+    stripe.settle(printed, ok=paid_there)
+    after = look(stripe, printed)
+    assert (after.state, after.paid) == ((PaymentState.PAID, YEN) if paid_there else (PaymentState.CLOSED, None))
+
+
+def test_a_slip_that_is_not_wanted_any_more_is_void(stripe: StripeStand) -> None:
+    printed = slip(stripe)
+    assert done(stripe.provider.close(reference=printed.reference)).state == PaymentState.CLOSED
+    stripe.settle(printed, ok=True)
+    assert stripe.captured(KEY) == {}
+
+
+def test_what_a_day_settled_is_told_row_by_row_and_another_day_is_empty(stripe: StripeStand) -> None:
+    payment = paid(stripe)
+    gone = done(refund(stripe, payment.charge, 500))
+    rows = done(stripe.provider.settlements(day=BEGIN.date()))
+    told = [(one.kind, one.money, one.fee.minor, one.key, one.charge, one.reference) for one in rows]
+    assert told == [
+        ("refund", Money(-500, "EUR"), 0, gone.key, payment.charge, gone.reference),
+        ("payment", EUROS, 39, KEY, payment.charge, ""),
+    ]
+    assert done(stripe.provider.settlements(day=BEGIN.date() - timedelta(days=1))) == []
+    stripe.fault("garbage_after", endpoint="balance_list")
+    assert isinstance(stripe.provider.settlements(day=BEGIN.date()), Unknown)

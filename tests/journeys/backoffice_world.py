@@ -27,6 +27,8 @@ class Mute:
     call_deadline: timedelta = timedelta(seconds=30)
     absent_after: timedelta = timedelta(minutes=2)
     usage_every: timedelta = timedelta(minutes=15)
+    can_start_next: bool = False
+    can_cancel: bool = False
     answers: Callable[[str, str, str], Outcome[Activation]] | None = None
     asked: list[str] = field(default_factory=list)
 

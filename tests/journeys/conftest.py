@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    from tests.contracts.stands import Stand
     from tests.journeys.payment_world import Till
     from tests.journeys.renewal_world import Trade
 
@@ -28,3 +29,12 @@ def till(transactional_db: None, settings: Any, monkeypatch: pytest.MonkeyPatch)
 
     with payment_world.with_a_till(settings, monkeypatch) as till:
         yield till
+
+
+@pytest.fixture
+def stands(transactional_db: None, settings: Any) -> Iterator[dict[str, Stand]]:
+    """A shop that uses every payment connector there is: see ``provider_world``."""
+    from tests.journeys import provider_world
+
+    with provider_world.every_provider(settings) as stands:
+        yield stands

@@ -18,6 +18,7 @@ from sandbox.carrier.app import application
 from sandbox.carrier.world import World
 from sandbox.transport import InProcess
 from tests.journeys import web_world
+from xuka.activation import cancelling
 from xuka.activation import operations as activation
 from xuka.activation.models import Attempt
 from xuka.activation.rules import key_of, words_of
@@ -35,6 +36,7 @@ from xuka.payments import queries as payments
 from xuka.payments.models import Payment, Refund
 from xuka.renewals import operations as renewals
 from xuka.renewals import queries as renewals_queries
+from xuka.renewals import withdrawal
 from xuka.renewals.models import Order, Quote
 
 BEGIN = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
@@ -73,11 +75,17 @@ class Trade:
     def customer(self, person: str) -> UUID:
         return self.shop.people[person].id
 
-    def quote(self, person: str = "xiaoyu", plan: str = "") -> Quote:
+    def quote(self, person: str = "xiaoyu", plan: str = "", *, count: int = 1) -> Quote:
         """A quote for this person's card, of the plan it was sold with unless another is named."""
         line = self.card(person)
         version = self.shop.plan(plan or line.plan_version.plan_id)
-        return renewals.quote(line_id=line.id, plan_version_id=version.id, customer=self.customer(person), now=self.now)
+        return renewals.quote(
+            line_id=line.id,
+            plan_version_id=version.id,
+            customer=self.customer(person),
+            count=count,
+            now=self.now,
+        )
 
     def place(self, quote: Quote, *, id: UUID | None = None, customer: UUID | None = None) -> Order:
         """The order of this quote, by its own customer unless another is named."""
@@ -85,17 +93,18 @@ class Trade:
             order_id=id or uuid4(), quote_id=quote.id, customer=customer or quote.customer_id, now=self.now
         )
 
-    def buy(self, person: str = "xiaoyu", plan: str = "") -> Order:
+    def buy(self, person: str = "xiaoyu", plan: str = "", *, count: int = 1) -> Order:
         """Quote and place; nobody has worked on it yet."""
-        return self.place(self.quote(person, plan))
+        return self.place(self.quote(person, plan, count=count))
 
-    def decide(self, order: Order, exit: str, *, reference: str = "") -> None:
+    def decide(self, order: Order, exit: str, *, reference: str = "", ordinal: int | None = None) -> None:
         renewals.decide(
             order_id=order.id,
             exit=exit,
             staff=self.shop.staff.id,
             why="looked there",
             reference=reference,
+            ordinal=ordinal,
             now=self.now,
         )
 
@@ -155,6 +164,8 @@ class Trade:
             (payments.due_payments(self.now), tasks.advance_payment),
             (payments.due_refunds(self.now), tasks.advance_refund),
             (renewals_queries.due_orders(self.now), tasks.advance_order),
+            (withdrawal.due(self.now), tasks.advance_withdrawal),
+            (cancelling.due(self.now), tasks.advance_cancellation),
         ):
             for id in due:
                 job(str(id))
@@ -192,16 +203,16 @@ class Trade:
     def order(self, order: Order) -> Order:
         return Order.objects.get(id=order.id)
 
-    def attempt(self, order: Order) -> Attempt:
-        return Attempt.objects.get(cause=order.id)
+    def attempt(self, order: Order, ordinal: int = 0) -> Attempt:
+        return Attempt.objects.get(cause=order.id, ordinal=ordinal)
 
-    def key(self, order: Order) -> str:
-        """The order's key as the carrier stores it."""
-        return words_of(key_of(cause=order.id, ordinal=0))
+    def key(self, order: Order, ordinal: int = 0) -> str:
+        """The key of one of the order's periods as the carrier stores it."""
+        return words_of(key_of(cause=order.id, ordinal=ordinal))
 
-    def truth(self, order: Order) -> list[Any]:
-        """What the carrier really did for this order."""
-        return self.world.truth(self.key(order))
+    def truth(self, order: Order, ordinal: int = 0) -> list[Any]:
+        """What the carrier really did for this period of the order."""
+        return self.world.truth(self.key(order, ordinal))
 
     def wallet(self, person: str = "xiaoyu") -> int:
         currency = self.card(person).market.currency

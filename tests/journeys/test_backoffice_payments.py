@@ -250,7 +250,7 @@ def test_the_desk_tells_the_mode_of_a_provider_and_whether_it_answers(till: Till
         ("clearing", "What payment providers took for you, less what they sent back."),
         ("suspense", "It is credited to nobody until a person sends it back."),
         ("refunds_in_flight", "Asked back from a provider and not confirmed yet."),
-        ("paid_by_hand", "Refunds that failed at the provider and that you paid back another way."),
+        ("paid_by_hand", "What you paid back another way: refunds that failed, vouchers, credit of customers who"),
     ],
 )
 def test_the_books_say_what_lies_in_an_account(till: Till, staff: Client, kind: str, says: str) -> None:

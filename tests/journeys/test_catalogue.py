@@ -15,9 +15,11 @@ from xuka.catalogue import operations as catalogue
 from xuka.catalogue import queries
 from xuka.catalogue.models import Market, MarketPlan, Network, Plan, PlanVersion
 from xuka.catalogue.operations import BadFile, Loaded
+from xuka.catalogue.prices import PeriodPrice
 from xuka.catalogue.rules import InvalidPolicy
 from xuka.journal.models import Fact
 from xuka.kernel import ids
+from xuka.kernel.money import Money
 from xuka.lines import operations as lines
 from xuka.lines import queries as lines_queries
 
@@ -26,7 +28,7 @@ pytestmark = pytest.mark.django_db
 NOW = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
 DATA = settings.ROOT / "data"
 # Markets, networks, plans, plans of others.
-ENTRIES = 2 + 8 + 21 + 99
+ENTRIES = 3 + 11 + 24 + 99
 
 
 def load(path: Path, now: datetime = NOW) -> Loaded:
@@ -51,9 +53,9 @@ def rows() -> tuple[int, ...]:
 # ---- the project's own data ---------------------------------------------------------------------------------------
 
 
-def test_the_project_s_own_data_are_two_markets_eight_networks_and_twenty_one_plans() -> None:
-    assert load(DATA) == Loaded(files=4, markets=2, networks=8, plans=21, versions=21, market_plans=99, unchanged=0)
-    belgium, japan = queries.markets()
+def test_the_project_s_own_data_are_three_markets_eleven_networks_and_twenty_four_plans() -> None:
+    assert load(DATA) == Loaded(files=4, markets=3, networks=11, plans=24, versions=24, market_plans=99, unchanged=0)
+    belgium, japan, taiwan = queries.markets()
     assert (belgium.code, belgium.currency, belgium.zone, belgium.tax_basis_points) == (
         "BE",
         "EUR",
@@ -61,6 +63,7 @@ def test_the_project_s_own_data_are_two_markets_eight_networks_and_twenty_one_pl
         2100,
     )
     assert (japan.code, japan.currency, japan.zone, japan.tax_basis_points) == ("JP", "JPY", "Asia/Tokyo", 1000)
+    assert (taiwan.code, taiwan.currency, taiwan.zone, taiwan.tax_basis_points) == ("TW", "TWD", "Asia/Taipei", 500)
     assert [network.slug for network in queries.networks_of("BE")] == ["be-base", "be-digi", "be-orange", "be-proximus"]
     docomo = Network.objects.get(slug="jp-docomo")
     assert docomo.mcc_mnc == ["440-10"]
@@ -73,6 +76,8 @@ PLANS = [
     ("be-month-60gb", "Orange Belgium", 2900, "EUR", "belsim-30days-unlimited-topup", 1700, "queue"),
     ("jp-week-3gb-day", "KDDI (au)", 1980, "JPY", "nihonsim-7days-unlimited-topup", 850, "queue"),
     ("jp-month-50gb", "NTT docomo", 4980, "JPY", "nihonsim-30days-unlimited-topup", 2100, "add"),
+    ("tw-week-3gb-day", "Chunghwa Telecom 中華電信", 39_900, "TWD", "formosim-7days-unlimited-topup", 740, "add"),
+    ("tw-1month-30gb", "FarEasTone 遠傳", 77_700, "TWD", "formosim-31days-unlimited-topup", 1420, "queue"),
 ]
 
 
@@ -81,7 +86,7 @@ def test_each_demo_plan_is_sold_at_its_price_on_its_network(
     slug: str, network: str, price: int, currency: str, package: str, cost: int, mode: str
 ) -> None:
     load(DATA)
-    (version,) = (v for m in ("BE", "JP") for v in queries.plans_on_sale(m) if v.plan.slug == slug)
+    (version,) = (v for v in queries.offers() if v.plan.slug == slug)
     assert (version.number, version.price_minor, version.currency) == (1, price, currency)
     assert (version.carrier, version.package, version.cost_minor, version.cost_currency) == (
         "airalo",
@@ -100,7 +105,7 @@ def test_every_fact_has_a_source_and_a_date() -> None:
         for fact in (*row.evidence.values(), *getattr(row, "apns", [])):
             assert fact["sources"]
             assert all(source["title"] for source in fact["sources"])
-            assert date(2016, 1, 1) <= date.fromisoformat(fact["as_of"]) <= date(2026, 11, 22)
+            assert date(2016, 1, 1) <= date.fromisoformat(fact["as_of"]) <= date(2026, 11, 29)
         assert row.source
         assert row.as_of == min(date.fromisoformat(fact["as_of"]) for fact in (*row.evidence.values(), *_apns(row)))
 
@@ -135,10 +140,15 @@ def test_loading_unchanged_files_again_changes_nothing() -> None:
     assert set(PlanVersion.objects.values_list("id", flat=True)) == versions
 
 
+THREE = '{periods: 3, price: {amount: "35.00", currency: EUR}}'
+YEN = "{periods: 1, price: {amount: 2_100, currency: JPY}}"
+
+
 @pytest.mark.parametrize(
     ("old", "new"),
     [
         ('amount: "12.90"', 'amount: "13.90"'),
+        ('amount: "12.90", currency: EUR}', f'amount: "12.90", currency: EUR}}\n    prices: [{THREE}]'),
         ('amount: "7.00"', 'amount: "7.10"'),
         ("belsim-7days-unlimited-topup", "belsim-7days-unlimited-v2-topup"),
         ("belsim-7days-unlimited-topup", "belsim-7days-unlimited-topup\n    first_package: belsim-7days-unlimited"),
@@ -164,6 +174,16 @@ def test_new_terms_make_the_next_version_and_leave_the_old_one_as_it_was(tmp_pat
     assert [(fact.before, fact.after) for fact in facts] == [
         ({"number": 1, "version": str(first.id)}, {"plan": "be-week-3gb-day", "number": 2})
     ]
+
+
+def test_a_plan_tells_what_several_periods_cost_and_what_one_costs_in_another_currency(tmp_path: Path) -> None:
+    one = '12.90", currency: EUR}'
+    load(the_project_s_own(tmp_path, demo_plans=[(one, f"{one}\n    prices: [{YEN}, {THREE}]")]))
+    version = queries.plan_by_slug("be-week-3gb-day")
+    assert version is not None
+    assert queries.prices(version) == (
+        PeriodPrice(1, Money(12_90, "EUR")), PeriodPrice(3, Money(35_00, "EUR")), PeriodPrice(1, Money(2_100, "JPY"))
+    )  # fmt: skip
 
 
 def test_terms_that_come_back_are_a_third_version(tmp_path: Path) -> None:
@@ -193,8 +213,8 @@ def test_a_plan_taken_off_sale_is_not_offered_and_keeps_its_version(tmp_path: Pa
 def test_one_file_is_enough_and_what_it_does_not_name_stays() -> None:
     load(DATA / "markets.yaml")
     load(DATA / "networks.yaml")
-    assert load(DATA / "demo-plans.yaml") == Loaded(files=1, plans=21, versions=21)
-    assert rows()[:4] == (2, 8, 21, 21)
+    assert load(DATA / "demo-plans.yaml") == Loaded(files=1, plans=24, versions=24)
+    assert rows()[:4] == (3, 11, 24, 24)
 
 
 def test_progress_is_told_entry_by_entry() -> None:
@@ -212,13 +232,13 @@ def test_plans_on_sale_are_one_query_with_all_that_a_page_shows(django_assert_nu
         ("BASE / Telenet", "Europe/Brussels", "be-week-5gb"),
         ("Orange Belgium", "Europe/Brussels", "be-week-1gb-day"),
     ]
-    assert len(shown) == 11
+    assert len(shown) == 12
 
 
 def test_what_is_offered_is_every_plan_on_sale_of_one_market_or_of_all() -> None:
     load(DATA)
     assert queries.offers("BE") == queries.plans_on_sale("BE")
-    assert [v.plan.market_id for v in queries.offers()] == ["BE"] * 11 + ["JP"] * 10
+    assert [v.plan.market_id for v in queries.offers()] == ["BE"] * 12 + ["JP"] * 10 + ["TW"] * 2
     assert queries.offers("FR") == []
 
 
@@ -255,7 +275,14 @@ def test_the_demo_has_every_length_calls_and_first_esims_in_both_markets() -> No
 
 @pytest.mark.parametrize(
     ("language", "word"),
-    [("en", "unlimited"), ("zh-hans", "不限量"), ("ja", "無制限"), ("fr", "illimité"), ("nl", "onbeperkt")],
+    [
+        ("en", "unlimited"),
+        ("zh-hans", "不限量"),
+        ("zh-hant", "吃到飽"),
+        ("ja", "無制限"),
+        ("fr", "illimité"),
+        ("nl", "onbeperkt"),
+    ],
 )
 def test_no_plan_is_called_unlimited_without_its_cap(language: str, word: str) -> None:
     load(DATA)
@@ -379,6 +406,10 @@ BAD_PLANS = [
     (("seller: Xuka Demo", "Seller: Xuka Demo"), 0, "plans.0.seller: this field is missing"),
     (('amount: "12.90"', 'amount: "12.905"'), 5, "plans.0.price: EUR has 2 decimals, not as many as 12.905"),
     (('amount: "12.90"', "amount: 0"), 0, "plans.0: a price is more than nothing"),
+    (
+        ("    carrier: airalo", "    prices: [{periods: 2, price: {amount: 26, currency: EUR}}]\n    carrier: airalo"),
+        0, "plans.0: 2 periods in EUR cost more than 2 times one",
+    ),
     (('amount: "12.90"', 'amount: "-1"'), 5, "plans.0.price.amount: Input should be an instance of Decimal"),
     (("currency: EUR", "currency: EURO"), 5, "plans.0.price.currency: 'EURO' is not a currency (ISO 4217)"),
     (("currency: EUR", "currency: JPY"), 5, "plans.0.price: JPY has 0 decimals, not as many as 12.90"),
@@ -519,7 +550,7 @@ def test_a_plan_version_cannot_be_changed_or_deleted_by_anybody() -> None:
             attempt()
     version.refresh_from_db()
     assert (version.price_minor, version.package) == (1290, "belsim-7days-unlimited-topup")
-    assert PlanVersion.objects.count() == 21
+    assert PlanVersion.objects.count() == 24
 
 
 def test_a_version_whose_policy_is_none_cannot_be_stored() -> None:

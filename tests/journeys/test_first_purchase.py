@@ -291,15 +291,23 @@ def text(response) -> str:
     return " ".join(re.sub(r"<[^>]+>", " ", response.content.decode()).split())
 
 
+ONE_PHONE = "One eSIM, one phone: it is installed once, and once installed it cannot be moved to another phone."
+
+
 def test_a_visitor_buys_an_esim_through_the_pages_and_only_they_see_how_to_install_it(
     trade: Trade, version: PlanVersion
 ) -> None:
     assert Client().get(f"/plans/{PLAN}/buy/")["Location"].startswith("/account/login/")
     hers = browser(trade, "xiaoyu")
     assert "A new eSIM" in text(hers.get(f"/plans/{PLAN}/buy/"))
+    for page in (f"/plans/{PLAN}/", f"/plans/{PLAN}/buy/"):
+        assert ONE_PHONE in text(hers.get(page)), page
+    for other in ("/plans/be-month-60gb/", f"/cards/{trade.card('xiaoyu').id}/"):  # of these nothing tells
+        assert ONE_PHONE not in text(hers.get(other)), other
     assert hers.get("/plans/be-month-60gb/buy/").status_code == 404
     to_quote = hers.post(f"/plans/{PLAN}/buy/")["Location"]
     assert "Your new eSIM" in text(hers.get(to_quote))
+    assert ONE_PHONE in text(hers.get(to_quote))
     id = uuid4()
     sent = {"order": id, "quote": uuid_of(to_quote), "payment": uuid4(), "method": "wallet"}
     for _ in range(2):
@@ -315,6 +323,7 @@ def test_a_visitor_buys_an_esim_through_the_pages_and_only_they_see_how_to_insta
     assert "Your new eSIM is ready" in text(page)
     assert f'href="/cards/{order.line_id}/install/"' in page.content.decode()
     assert f'href="/cards/{order.line_id}/install/"' in hers.get(f"/cards/{order.line_id}/").content.decode()
+    assert ONE_PHONE in text(hers.get(f"/cards/{order.line_id}/"))
 
     shown = hers.get(f"/cards/{order.line_id}/install/")
     html, code = shown.content.decode(), lines_queries.esim_of(order.line_id).matching_id

@@ -107,7 +107,8 @@ def test_a_wrong_look_is_told_at_the_start(settings: Any, name: str, value: str,
 def test_the_designs_page_shows_every_part_twice(settings: Any) -> None:
     settings.ROOT_URLCONF = "tests.journeys.web_demo_urls"
     page = Client().get("/demo/look").content.decode()
-    parts = "type colours spacing buttons notes tags rings timeline steps prices progress fields ways empty error"
+    parts = "type colours spacing buttons notes tags rings usage chart timeline steps prices progress fields ways"
+    parts += " empty error"
     for part in parts.split():
         assert page.count(f'data-part="{part}"') == 2, part
     assert page.count(">--on-brand<") == page.count('aria-invalid="true"') == 2
@@ -122,7 +123,8 @@ def test_the_designs_page_is_the_demos_alone() -> None:
     ("asked", "spoken"),
     [
         ("zh-CN,zh;q=0.9", "zh-Hans"),
-        ("zh-TW", "zh-Hans"),
+        ("zh-TW", "zh-Hant"),
+        ("zh-HK", "zh-Hant"),
         ("zh", "zh-Hans"),
         ("ja-JP,ja;q=0.9,en;q=0.8", "ja"),
         ("fr-BE", "fr"),

@@ -608,6 +608,29 @@ def test_a_refund_that_fails_after_it_had_succeeded_is_undone_in_the_books_and_a
         decide(till, refund, exit, reference="again")
 
 
+def test_a_refund_asked_anew_is_watched_as_long_as_the_first_one_was(till: Till) -> None:
+    """It succeeded, came back a month later, was asked anew, and came back again with nobody telling."""
+    order = refused_by_the_carrier(till)
+    till.deliver()
+    (refund,) = till.refunds(order)
+    till.trade.wait(days=40)
+    till.world.fail_refund(refund.reference)
+    till.deliver()
+    (refund,) = till.refunds(order)
+    decide(till, refund, "retry")
+    till.deliver()
+    (again,) = till.refunds(order)
+    assert (again.state, again.round, till.trade.hold(order)) == ("done", 1, 0)
+    assert again.reference != refund.reference
+    assert again.done_at is not None
+    assert again.done_at > till.trade.now - timedelta(days=1)
+
+    till.world.fail_refund(again.reference)  # its webhook is lost
+    till.trade.wait(days=8)
+    (again,) = till.refunds(order)
+    assert (again.state, till.trade.hold(order), booked(till)) == ("failed", PRICE, PRICE)
+
+
 def test_part_of_the_money_goes_back_to_the_card_and_part_to_the_wallet_where_it_came_from(till: Till) -> None:
     till.trade.fail("topup_disabled")
     order = till.buy()

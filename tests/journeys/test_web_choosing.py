@@ -76,17 +76,18 @@ def test_the_choices_are_sorted_by_price_and_tell_what_a_day_costs_and_saves(web
     told = choices(renew(web, shop))
     prices = [float(re.findall(r"€(\d+\.\d\d)", one)[0]) for one in told]
     assert prices == sorted(prices)
-    week, month = told
+    week, month, family = told
+    assert "€34.00 €1.13 a day" in family
     assert "€12.90 €1.84 a day Unlimited: 3 GB a day at full speed, then 1 Mbps" in week
     assert "the plan you have now" in week
     assert "€29.00 €0.97 a day 47% less a day than 7 days Unlimited: 60 GB at full speed, then 512 kbps" in month
 
 
 def test_the_cheapest_that_reaches_the_date_is_marked_and_the_others_say_until_when(web: Client, shop: Shop) -> None:
-    week, month = choices(renew(web, shop, "2026-11-30"))
+    week, month, family = choices(renew(web, shop, "2026-11-30"))
     assert week.startswith("Cheapest that reaches your date")
-    assert "Would last" not in week + month
-    week, month = choices(renew(web, shop, "2026-12-10"))
+    assert "Would last" not in week + month + family
+    week, month, _ = choices(renew(web, shop, "2026-12-10"))
     assert "Would last until 1 December 2026, 17:05 (Brussels time)." in week
     assert month.startswith("Cheapest that reaches your date")
     assert "Would last" not in month
@@ -138,8 +139,12 @@ def test_the_check_page_shows_the_time_before_and_after(web: Client, shop: Shop)
     page = text_of(answer)
     assert "Now Valid through 24 November 2026, 17:05 After this renewal Your card is then valid through" in page
     assert "1 December 2026, 17:05 (Brussels time)" in page
-    # 51 hours now, 219 hours then.
-    assert '<rect class="old" width="233"' in answer.content.decode()
+    # The period that runs began 117 hours ago; 51 hours of it are left, and 168 come behind it.
+    drawn = answer.content.decode()
+    assert re.findall(r'<rect class="(tl-[a-z]+)" x="([0-9.%]+)" y="[0-9]+" width="([0-9.%]+)"', drawn) == [
+        ("tl-booked", "0.00%", "50.00%"), ("tl-new", "50.00%", "50.00%"),
+    ]  # fmt: skip
+    assert "This renewal : 24 November 2026, 17:05, valid through 1 December 2026, 17:05" in page
     kept, lost = page.split("You keep")[1].split("You lose")
     assert "All the time you have already paid for, through 24 November 2026, 17:05." in kept
     assert lost.startswith(" Nothing is lost.")

@@ -17,6 +17,8 @@ from django.test import Client
 
 from sandbox.carrier.app import application
 from sandbox.carrier.world import World
+from sandbox.phones.app import application as phones_application
+from sandbox.phones.world import World as Phones
 from sandbox.transport import InProcess
 from tests.journeys.web_world import Shop, open_shop, uuid_of
 from xuka.activation import operations as activation
@@ -47,6 +49,14 @@ def world(settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
     activation.carrier.cache_clear()
     yield world
     activation.carrier.cache_clear()
+
+
+@pytest.fixture
+def phones(world: World, monkeypatch: pytest.MonkeyPatch) -> Phones:
+    phones = Phones(now=clock.now)
+    control = httpx.Client(base_url="http://127.0.0.1", transport=InProcess(phones_application(phones)))
+    monkeypatch.setattr(demo, "_phones", lambda: control)
+    return phones
 
 
 @pytest.fixture
@@ -88,13 +98,26 @@ def test_the_clock_moves_forward_only(shop: Shop) -> None:
     assert clock.now() - datetime.now(UTC) > timedelta(hours=23)
 
 
+def test_a_person_says_how_the_phone_uses_data_from_now_on(shop: Shop, phones: Phones) -> None:
+    client = as_xiaoyu()
+    assert "demo/use" not in client.get("/").content.decode(), "no phone has her card"
+    for who in ("xiaoyu", "sato"):
+        phones.add(shop.cards[who].iccid, profile="ordinary")
+    assert 'value="ordinary" aria-pressed="true"' in client.get("/").content.decode()
+    assert client.post("/demo/use", {"use": "heavy", "next": "/orders/"})["Location"] == "/orders/"
+    client.post("/demo/use", {"use": "everything"})
+    Client().post("/demo/use", {"use": "silent"})
+    assert [told["profile"] for told in phones.told()] == ["heavy", "ordinary"]
+    assert 'value="heavy" aria-pressed="true"' in client.get("/").content.decode()
+
+
 def test_the_worker_is_killed_and_nothing_else_is(shop: Shop, tmp_path: Path) -> None:
     worker = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", "work"])
     (tmp_path / "worker.pid").write_text(str(worker.pid))
     client = as_xiaoyu()
     assert client.post("/demo/kill-worker").status_code == 302
     assert worker.wait(5) == -signal.SIGKILL
-    other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", "--work-for=another"])
     (tmp_path / "worker.pid").write_text(str(other.pid))
     client.post("/demo/kill-worker")
     assert other.poll() is None

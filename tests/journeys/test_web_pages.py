@@ -109,6 +109,22 @@ def test_after_sign_in_the_first_screen_is_the_card_with_time_left_and_one_butto
     assert "0 GB" not in page
 
 
+def test_the_ring_is_drawn_with_a_decimal_point_in_every_language(shop: Shop) -> None:
+    client, drawn = signed_in(shop, "xiaoyu"), set()
+    for language in ("zh-hans", "zh-hant", "ja", "en", "fr", "nl"):
+        type(shop.people["xiaoyu"]).objects.filter(id=shop.people["xiaoyu"].id).update(language=language)
+        drawn |= set(re.findall(r'stroke-dasharray="([^"]*)"', client.get("/").content.decode()))
+    assert len(drawn) == 1
+    assert re.fullmatch(r"\d+\.\d 100", drawn.pop())
+
+
+def test_the_sign_in_pages_label_their_fields_in_our_words() -> None:
+    page = text_of(Client(headers={"accept-language": "fr"}).get("/account/login/"))
+    assert "Adresse e-mail Mot de passe" in page
+    assert "Rester connecté sur cet appareil" in page
+    assert "Adresse e-mail" in text_of(Client(headers={"accept-language": "fr"}).get("/account/login/code/"))
+
+
 def test_an_expired_card_says_since_when_and_can_be_renewed(shop: Shop) -> None:
     page = text_of(signed_in(shop, "emma").get("/"))
     assert "Expired" in page
@@ -133,12 +149,14 @@ def test_several_cards_become_a_list(shop: Shop) -> None:
 def test_data_left_is_shown_with_its_time_only_where_the_carrier_tells_it(shop: Shop) -> None:
     line = shop.cards["sato"]
     metering.record_reading(
-        line_id=line.id, unlimited=False, remaining_bytes=12_400_000_000, total_bytes=20_000_000_000,
+        line_id=line.id, iccid=line.iccid, carrier="airalo", period=None,
+        unlimited=False, remaining_bytes=12_400_000_000, total_bytes=20_000_000_000,
         expires_at=None, status="ACTIVE", as_of=NOW - timedelta(minutes=10), now=NOW,
     )  # fmt: skip
     assert "Data left 12.4 GB of 20 GB Data as of 21:55" in text_of(signed_in(shop, "sato").get("/"))
     metering.record_reading(
-        line_id=line.id, unlimited=True, remaining_bytes=None, total_bytes=None,
+        line_id=line.id, iccid=line.iccid, carrier="airalo", period=None,
+        unlimited=True, remaining_bytes=None, total_bytes=None,
         expires_at=None, status="ACTIVE", as_of=NOW, now=NOW,
     )  # fmt: skip
     page = text_of(signed_in(shop, "sato").get("/"))
@@ -146,12 +164,12 @@ def test_data_left_is_shown_with_its_time_only_where_the_carrier_tells_it(shop: 
     assert " 0 GB" not in page
 
 
-def test_the_card_page_asks_the_database_at_most_eight_times(shop: Shop) -> None:
+def test_the_card_page_asks_the_database_at_most_nine_times(shop: Shop) -> None:
     client = signed_in(shop, "xiaoyu")
     client.get("/")
     with CaptureQueriesContext(connection) as asked:
         assert client.get("/").status_code == 200
-    assert len(asked) <= 8, [query["sql"][:100] for query in asked]
+    assert len(asked) <= 9, [query["sql"][:100] for query in asked]
 
 
 # -- adding a card ---------------------------------------------------------------------------------------------------

@@ -330,7 +330,7 @@ def test_while_card_payment_is_down_it_steps_back_and_returns_by_itself(emma: Cu
     till.trade.sleep(seconds=30)
     (payment,) = queries.payments_about(order_id)
     emma.pay_again(order_id, payment=payment.id)
-    assert "Card payment does not answer at the moment. Look again at 10:01 (Brussels time)" in emma.page(order_id)
+    assert "Card or Apple Pay does not answer at the moment. Look again at 10:01 (Brussels time)" in emma.page(order_id)
     emma.web.post(f"/orders/{order_id}/cancel/")
     quote_id = emma.quote()
     page = emma.web.get(f"/quotes/{quote_id}/")

@@ -14,7 +14,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from tests.journeys.web_world import Shop, open_shop
-from xuka.catalogue.models import Plan, PlanVersion
+from xuka.catalogue.models import Network, Plan, PlanVersion
 from xuka.renewals.models import Quote
 
 pytestmark = pytest.mark.django_db
@@ -66,6 +66,17 @@ def test_everybody_reads_each_plan_with_its_cap_and_its_price_a_day(shop: Shop) 
     names = r"<h3>.*?</h3>|<span class=\"only-heard\">.*?</span>|<a [^>]*rel=\"noopener\">.*?</a>"
     named = re.sub(names, "", answer.content.decode())
     assert never_unlimited_without_its_cap(plain(named))
+
+
+def test_what_changes_of_a_plan_is_told_at_once_and_in_each_language(shop: Shop) -> None:
+    chinese = Client(headers={"accept-language": "zh-CN"})
+    assert "Proximus · 7 days" in ours(Client().get("/plans/"))
+    assert "Proximus · 7 天" in text_of(chinese.get("/plans/"))
+    Plan.objects.filter(slug="be-week-3gb-day").update(names={"en": "A week", "zh-hans": "一周"})
+    Network.objects.filter(slug="be-proximus").update(name="Proximus of Belgium")
+    page = ours(Client().get("/plans/"))
+    assert "A week Unlimited: 3 GB a day at full speed, then 1 Mbps Proximus of Belgium · 7 days" in page
+    assert "一周 不限量：每天 3 GB 高速，之后限速 1 Mbps Proximus of Belgium · 7 天" in text_of(chinese.get("/plans/"))
 
 
 def test_the_cap_is_written_as_large_as_the_word_it_explains(shop: Shop) -> None:

@@ -41,7 +41,7 @@ class Shop:
 
     def plan(self, slug: str) -> PlanVersion:
         """The version of this plan that is sold now."""
-        sold = [*catalogue_queries.plans_on_sale("BE"), *catalogue_queries.plans_on_sale("JP")]
+        sold = catalogue_queries.offers()
         return next(version for version in sold if version.plan_id == slug)
 
     def person(

@@ -18,6 +18,7 @@ NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 LATER, EARLIER = NOW + timedelta(seconds=1), NOW - timedelta(seconds=1)
 
 OPEN = PaymentFacts(PaymentState.OPEN, True, closing=False, pay_by=LATER, lease_until=None, next_step_at=NOW)
+AGREED = replace(OPEN, state=PaymentState.APPROVED)
 LOST = replace(OPEN, state=PaymentState.STARTING, has_reference=False)
 
 
@@ -33,6 +34,14 @@ LOST = replace(OPEN, state=PaymentState.STARTING, has_reference=False)
         pytest.param(
             replace(OPEN, closing=True, state=PaymentState.PROCESSING), Next(Step.LOOK), id="the bank has not decided"
         ),
+        pytest.param(AGREED, Next(Step.CAPTURE), id="the customer agreed"),
+        pytest.param(replace(AGREED, absent_at=LATER), Next(Step.CAPTURE), id="a capture was not answered: once more"),
+        pytest.param(replace(AGREED, closing=True), Next(Step.CLOSE), id="agreed, and not wanted any more"),
+        pytest.param(replace(AGREED, pay_by=NOW), Next(Step.CLOSE), id="agreed, and too late"),
+        pytest.param(
+            replace(AGREED, closing=True, absent_at=LATER), Next(Step.WAIT, LATER), id="a capture may still be done"
+        ),
+        pytest.param(replace(AGREED, closing=True, absent_at=NOW), Next(Step.CLOSE), id="it was surely not done"),
         pytest.param(LOST, Next(Step.FIND), id="the answer was lost: look before asking again"),
         pytest.param(replace(LOST, closing=True), Next(Step.FIND), id="the answer was lost, and it shall be closed"),
         pytest.param(replace(OPEN, state=PaymentState.PAID), Next(Step.FINISH), id="paid"),

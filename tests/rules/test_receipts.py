@@ -395,7 +395,7 @@ def printed(receipt: Receipt, language: str) -> Read:
     return read(pdf.pdf(receipt, language))
 
 
-@pytest.mark.parametrize("language", ["zh-hans", "en", "ja", "fr", "nl"])
+@pytest.mark.parametrize("language", ["zh-hans", "zh-hant", "en", "ja", "fr", "nl"])
 def test_a_receipt_is_printed_with_everything_the_law_asks_for_and_no_empty_box(buyer: User, language: str) -> None:
     paper = printed(issue(buyer, cause=UUID(int=1), lines=[Line("plan", {"en": "续卡 日本語 çéñ"}, 1290)]), language)
     for words in ("BE-2026-000001", "BE 0000.000.097", "王小雨", "续卡 日本語 çéñ", "0017", str(UUID(int=1))):

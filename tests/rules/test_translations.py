@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -111,3 +112,31 @@ def test_a_changed_catalogue_is_compiled_again(locale: Path) -> None:
     _po(locale).write_text(_po(locale).read_text().replace("续卡", "续费"))
     translations.compile_stale(locale)
     assert "续费".encode() in mo.read_bytes()
+
+
+def test_traditional_chinese_follows_the_simplified_but_for_what_is_written_by_hand(
+    package: Path, locale: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(translations, "LANGUAGES", ("zh_Hans", "zh_Hant"))
+    translations.update(package, locale)
+    there = locale / "zh_Hant" / "LC_MESSAGES" / "django.po"
+    assert 'msgid "Renew"\nmsgstr "續卡"' in there.read_text()
+    assert 'msgstr[0] "還剩 %(left)s 天"' in there.read_text()
+    assert translations.faults(package, locale) == []
+
+    there.write_text(
+        there.read_text().replace('#: code.py\nmsgctxt "calendar"', '# by hand\n#: code.py\nmsgctxt "calendar"')
+    )
+    there.write_text(there.read_text().replace('"五月"', '"5 月"'))
+    simplified = _po(locale)
+    simplified.write_text(
+        simplified.read_text().replace('"续卡"', '"给卡充值，“限速”除外"').replace('"五月"', '"五月份"')
+    )
+    translations.update(package, locale)
+    assert 'msgid "Renew"\nmsgstr "給卡儲值，「降速」除外"' in there.read_text()
+    assert 'msgstr "5 月"' in there.read_text()
+
+    monkeypatch.setitem(sys.modules, "opencc", None)  # not installed
+    before = there.read_bytes()
+    translations.update(package, locale)
+    assert there.read_bytes() == before

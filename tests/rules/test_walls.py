@@ -246,13 +246,13 @@ def payment(shop: web_world.Shop, *, account: UUID | None = None, **columns: Any
         "description": "", "return_url": "", "language": "en", "pay_by": NOW, "payer": "", "save_card": False,
         "saved_card": "", "state": "open", "closing": False, "reason": "", "detail": "", "reference": "", "url": "",
         "charge": "", "paid_minor": None, "paid_currency": "", "asks": 1, "looks": 0, "asked_at": NOW,
-        "absent_at": NOW,
+        "absent_at": NOW, "qr": "", "device": "desk", "client_ip": "", "off_session": False,
     } | columns  # fmt: skip
     places = ", ".join(["%s"] * len(row))
     return f"insert into payments_payment ({', '.join(row)}) values ({places})", *row.values()
 
 
-@pytest.mark.parametrize("state", ["starting", "open", "processing"])
+@pytest.mark.parametrize("state", ["starting", "open", "approved", "processing"])
 def test_an_account_has_one_payment_that_can_still_be_paid(shop: web_world.Shop, state: str) -> None:
     account = uuid4()
     write(*payment(shop, account=account, state=state))

@@ -150,7 +150,7 @@ class Till:
 
     def _receive(self, body: bytes, signature: str) -> None:
         try:
-            events.receive(provider="stripe", body=body, signature=signature, now=self.shop.now)
+            events.receive(provider="stripe", body=body, headers={"stripe-signature": signature}, now=self.shop.now)
         except contract.Forged:
             self.shop.note("forged")
         except events.UnknownPayment:

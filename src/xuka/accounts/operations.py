@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
 
-from xuka.accounts.models import User
-from xuka.accounts.rules import email_of, language_of, time_zone_of
+from xuka.accounts import queries
+from xuka.accounts.models import Choices, Contact, User
+from xuka.accounts.rules import CHANNELS, GROUPS, Group, Told, UnknownChannel, email_of, language_of, time_zone_of
 from xuka.journal import operations as journal
 from xuka.kernel import ids
 
@@ -160,6 +162,94 @@ def note_passkey(*, customer: UUID, added: bool, now: datetime) -> None:
     """Keep the fact that the customer added a passkey, or removed one; the sign-in library keeps the key itself."""
     what = "user.passkey_added" if added else "user.passkey_removed"
     journal.record(what=what, subject=customer, who=f"customer:{customer}", now=now)
+
+
+@transaction.atomic
+def add_contact(*, customer: UUID, channel: str, address: str, label: str, now: datetime) -> Contact:
+    """Keep a way to reach the customer who has just proved to hold it; the same again changes nothing but its label.
+
+    It is then confirmed and working. One that was somebody else's is theirs no more: only one person can hold it.
+    Neither address nor label is in the fact.
+
+    Args:
+        channel: a value of ``Contact.Channel``.
+    """
+    there = Contact.objects.select_for_update().filter(channel=channel, address=address).first()
+    if there is not None and there.customer_id != customer:
+        there.delete()
+        _told(there.customer_id, "user.contact_lost", channel, now)
+        there = None
+    if there is None:
+        there = Contact(id=ids.new(), customer_id=customer, channel=channel, address=address, created_at=now)
+        _told(customer, "user.contact_added", channel, now)
+    there.label, there.confirmed, there.is_working = label.strip()[:80], True, True
+    there.save()
+    return there
+
+
+@transaction.atomic
+def remove_contact(*, customer: UUID, contact_id: UUID, now: datetime) -> None:
+    """Forget a way to reach the customer. One that is gone, or somebody else's, is left alone."""
+    for contact in Contact.objects.filter(id=contact_id, customer_id=customer):
+        contact.delete()
+        _told(customer, "user.contact_removed", contact.channel, now)
+
+
+@transaction.atomic
+def switch_off_contact(*, channel: str, address: str, now: datetime) -> None:
+    """Nobody is there any more, says the channel: nothing more goes there until it is added again. Again: no change."""
+    for contact in Contact.objects.select_for_update().filter(channel=channel, address=address, is_working=True):
+        contact.is_working = False
+        contact.save(update_fields=["is_working"])
+        _told(contact.customer_id, "user.contact_gone", channel, now)
+
+
+def _told(customer: UUID, what: str, channel: str, now: datetime) -> None:
+    journal.record(what=what, subject=customer, who=f"customer:{customer}", after={"channel": channel}, now=now)
+
+
+@transaction.atomic
+def choose(*, customer: UUID, told: Told, now: datetime) -> None:
+    """Store what the customer wants to hear, and when not. The same again changes nothing.
+
+    Raises:
+        UnknownChannel: one of the channels is none.
+    """
+    if unknown := set().union(*(told.channels(group) for group in GROUPS)) - set(CHANNELS):
+        raise UnknownChannel(f"There is no channel called {min(unknown)!r}.")
+    User.objects.select_for_update().get(id=customer)
+    before = queries.choices_of(customer)
+    if before == told:
+        return
+    fields = {
+        **{group: sorted(told.channels(group)) for group in GROUPS},
+        "quiet_from": told.quiet_from,
+        "quiet_to": told.quiet_to,
+        "urgent_at_night": told.urgent_at_night,
+    }
+    Choices.objects.update_or_create(customer_id=customer, defaults=fields)
+    journal.record(
+        what="user.choices_set",
+        subject=customer,
+        who=f"customer:{customer}",
+        before=_document(before),
+        after=_document(told),
+        now=now,
+    )
+
+
+def silence(*, customer: UUID, group: Group, now: datetime) -> None:
+    """Tell the customer nothing more of this group, over no channel. Again: changes nothing."""
+    told = queries.choices_of(customer)
+    choose(customer=customer, told=replace(told, **{group: frozenset()}), now=now)
+
+
+def _document(told: Told) -> dict[str, object]:
+    return {
+        **{group: sorted(told.channels(group)) for group in GROUPS},
+        "quiet": [f"{told.quiet_from:%H:%M}", f"{told.quiet_to:%H:%M}"],
+        "urgent_at_night": told.urgent_at_night,
+    }
 
 
 @transaction.atomic

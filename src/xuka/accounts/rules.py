@@ -2,12 +2,56 @@
 
 from __future__ import annotations
 
+import hashlib
+from dataclasses import dataclass
+from datetime import time, timedelta
 from functools import cache
+from typing import Literal
 from zoneinfo import available_timezones
 
 import phonenumbers
 
-LANGUAGES = ("zh-hans", "ja", "en", "fr", "nl")
+# How many members a family has at most, beside its organiser.
+MOST_MEMBERS = 10
+# How long an invitation into a family can be accepted.
+INVITATION_LASTS = timedelta(days=7)
+# The words that a member agrees to have a version: it changes with every change of what they mean.
+FAMILY_CONSENT_VERSION = "family-1"
+
+LANGUAGES = ("zh-hans", "zh-hant", "ja", "en", "fr", "nl")
+
+# What may be told, in the three groups that are chosen apart.
+Group = Literal["ending", "usage", "renewal"]
+GROUPS: tuple[Group, ...] = ("ending", "usage", "renewal")
+
+# "card" is a text message to the card itself, where its carrier sends one.
+CHANNELS = ("email", "sms", "card", "webpush", "telegram", "line", "wechat")
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a customer wants to hear: the channels of each group, and the quiet hours on the customer's clock.
+
+    ``quiet_from`` equal to ``quiet_to`` is never quiet; they may pass midnight.
+    """
+
+    ending: frozenset[str] = frozenset({"email"})
+    usage: frozenset[str] = frozenset({"email"})
+    renewal: frozenset[str] = frozenset({"email"})
+    quiet_from: time = time(22)
+    quiet_to: time = time(8)
+    urgent_at_night: bool = True
+
+    def channels(self, group: Group) -> frozenset[str]:
+        """Over which channels this group is told."""
+        return {"ending": self.ending, "usage": self.usage, "renewal": self.renewal}[group]
+
+
+STANDARD = Told()
+
+
+class UnknownChannel(ValueError):
+    """There is no such channel."""
 
 
 class InvalidTimeZone(ValueError):
@@ -70,3 +114,8 @@ def email_of(text: str) -> str:
 @cache
 def _time_zones() -> frozenset[str]:
     return frozenset(available_timezones())
+
+
+def secret_hash(secret: str) -> str:
+    """How the secret of an invitation's link is kept. It is long and drawn by lot, so that one round is enough."""
+    return hashlib.sha256(secret.encode()).hexdigest()

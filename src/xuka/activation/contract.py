@@ -24,6 +24,8 @@ class Reason(StrEnum):
     PACKAGE_UNKNOWN = "package_unknown"
     NOT_AUTHORISED = "not_authorised"
     BAD_REQUEST = "bad_request"
+    NOT_SUPPORTED = "not_supported"
+    BEGUN = "begun"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,12 +108,21 @@ class Carrier(Protocol):
         call_deadline: the total time one call can take, connecting and reading included.
         absent_after: a key that ``find`` does not show this long after the call ended was surely not taken.
         usage_every: how often the carrier allows a card's usage to be read.
+        can_throttle: it sets a card's speed when told to; else ``throttle`` and ``speed`` are "not_supported".
+        can_text: it sends an SMS to a card by its ICCID; else ``text`` is "not_supported".
+        can_start_next: which period runs is for us to say, so that one that waits can begin before the end of what
+            runs; else the carrier begins it by itself, and no call makes it begin sooner.
+        can_cancel: it takes back what it has put on a card; else ``cancel`` is "not_supported".
     """
 
     name: str
     call_deadline: timedelta
     absent_after: timedelta
     usage_every: timedelta
+    can_throttle: bool
+    can_text: bool
+    can_start_next: bool
+    can_cancel: bool
 
     def offers(self, *, iccid: str) -> Outcome[tuple[Offer, ...]]:
         """What can be put on this card now; ``Done(())`` when the card cannot be renewed. Changes nothing."""
@@ -139,4 +150,35 @@ class Carrier(Protocol):
 
     def balance(self) -> Outcome[Money]:
         """The seller's money at the carrier. Changes nothing."""
+        ...
+
+    def throttle(self, *, iccid: str, kbps: int | None) -> Outcome[int | None]:
+        """Set the most speed of a card. Idempotent: it states a wish, and asking again is safe, after any outcome.
+
+        Args:
+            kbps: kilobits (1000 bits) a second, both ways; 0 lets nothing through; None: as fast as the network allows.
+
+        Returns:
+            ``Done`` of the speed that the carrier has set now.
+        """
+        ...
+
+    def speed(self, *, iccid: str) -> Outcome[int | None]:
+        """The most speed that the carrier has set for this card now, as in ``throttle``. Changes nothing."""
+        ...
+
+    def text(self, *, key: str, iccid: str, words: str) -> Outcome[str]:
+        """Send an SMS to the card itself; ``Done`` of the carrier's own id of it.
+
+        Idempotent by key where the carrier says so: the same key again then sends nothing more. Elsewhere it may
+        arrive twice.
+        """
+        ...
+
+    def cancel(self, *, reference: str, iccid: str) -> Outcome[None]:
+        """Take a package back: one that waits never begins, one that runs gives no more service.
+
+        Idempotent: it states a wish, and asking again is safe after any outcome; what was taken back before is
+        ``Done``. ``find`` does not show it any more. ``Refused(BEGUN)``: it runs, or was used, and is not taken back.
+        """
         ...

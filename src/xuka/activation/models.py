@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+from uuid import UUID
+
 from django.db import models
+from django.db.models import Q
 
 
 class Attempt(models.Model):
@@ -79,3 +82,69 @@ class BalanceReading(models.Model):
 
     def __str__(self) -> str:
         return f"{self.carrier} {self.amount_minor} {self.currency}"
+
+
+class Throttle(models.Model):
+    """The speed that a line should have, and the one its carrier was last known to have set. One row a line.
+
+    It is due when ``next_try_at`` has come; while the carrier is asked that is the end of the lease, so a worker that
+    dies is followed by another. A speed is in kilobits a second: null is as fast as the network allows, 0 is blocked.
+    """
+
+    line = models.OneToOneField("lines.Line", models.PROTECT, primary_key=True, related_name="+")
+    line_id: UUID
+    wanted_kbps = models.PositiveIntegerField(null=True)
+    wanted_at = models.DateTimeField()
+    is_set = models.BooleanField(default=False, help_text="The carrier has said that it set what is wanted.")
+    set_kbps = models.PositiveIntegerField(null=True, help_text="What it said last; means nothing without set_at.")
+    set_at = models.DateTimeField(null=True)
+    next_try_at = models.DateTimeField(null=True, help_text="Null: nothing is due.")
+    tries = models.PositiveIntegerField(default=0, help_text="Of this wish.")
+    lease_until = models.DateTimeField(null=True, help_text="Somebody is asking the carrier until then.")
+    look_at = models.DateTimeField(null=True, help_text="When to compare with the carrier; null: while it is not set.")
+    refused_at = models.DateTimeField(null=True, help_text="Since when the carrier refuses this wish for good.")
+    error = models.TextField(blank=True, help_text="What came of the last try, for staff; empty when it was set.")
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["next_try_at"], name="throttle_due", condition=Q(next_try_at__isnull=False)),
+            models.Index(fields=["look_at"], name="throttle_look", condition=Q(look_at__isnull=False)),
+        ]
+        constraints = [
+            models.CheckConstraint(condition=Q(is_set=True) | Q(next_try_at__isnull=False), name="throttle_never_lost")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.line_id} {'set' if self.is_set else 'wanted'}"
+
+
+class Cancellation(models.Model):
+    """A package that the carrier is to take back: it gives no more service. Due when ``next_try_at`` has come."""
+
+    class State(models.TextChoices):
+        WANTED = "wanted"
+        DONE = "done"
+        REFUSED = "refused"
+
+    attempt = models.OneToOneField(Attempt, models.PROTECT, primary_key=True, related_name="+")
+    attempt_id: UUID
+    state = models.CharField(max_length=8, choices=State.choices)
+    wanted_at = models.DateTimeField()
+    settled_at = models.DateTimeField(null=True)
+    next_try_at = models.DateTimeField(null=True, help_text="Null: it is settled.")
+    tries = models.PositiveIntegerField(default=0)
+    lease_until = models.DateTimeField(null=True, help_text="Somebody is asking the carrier until then.")
+    error = models.TextField(blank=True, help_text="What came of the last try, for staff.")
+
+    class Meta:
+        indexes = [models.Index(fields=["next_try_at"], name="cancel_due", condition=Q(next_try_at__isnull=False))]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(state="wanted", next_try_at__isnull=False, settled_at__isnull=True)
+                | (~Q(state="wanted") & Q(next_try_at__isnull=True, settled_at__isnull=False)),
+                name="cancel_never_lost",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.attempt_id} {self.state}"

@@ -17,9 +17,19 @@ from django.conf import settings
 from django.db import transaction
 from django.utils.module_loading import import_string
 
+from xuka.activation import queries
 from xuka.activation.contract import Activation, Carrier, Esim, Offer, Usage
 from xuka.activation.models import Attempt, BalanceReading, OfferReading
-from xuka.activation.rules import BALANCE_FRESH, LEASE_MARGIN, OFFERS_FRESH, exact, key_of, look_again_after, words_of
+from xuka.activation.rules import (
+    BALANCE_FRESH,
+    LEASE_MARGIN,
+    OFFERS_FRESH,
+    Standing,
+    exact,
+    key_of,
+    look_again_after,
+    words_of,
+)
 from xuka.kernel.money import Money
 from xuka.kernel.outcome import Done, Outcome, Refused, Unknown
 from xuka.lines.queries import Line
@@ -216,10 +226,9 @@ def _adopt(attempt: Attempt, activation: Activation) -> None:
     attempt.look_at = attempt.absent_at  # once more, to count: did the carrier take it more than once?
 
 
-def attempt_of(*, cause: UUID, ordinal: int = 0, lock: bool = False) -> Attempt | None:
-    """The attempt for this period of this order, if the carrier was ever about to be asked."""
-    rows = Attempt.objects.select_for_update() if lock else Attempt.objects
-    return rows.filter(cause=cause, ordinal=ordinal).first()
+def locked_attempts(cause: UUID) -> list[Attempt]:
+    """What the carrier was ever about to be asked for this order, by its periods, locked until the transaction ends."""
+    return list(Attempt.objects.select_for_update().filter(cause=cause).order_by("ordinal"))
 
 
 def adopt_by_hand(attempt: Attempt, *, reference: str, now: datetime) -> None:
@@ -268,6 +277,21 @@ def stop_watching(attempt: Attempt) -> None:
     """The late answer came and was booked."""
     attempt.watch_until = None
     attempt.save(update_fields=["watch_until"])
+
+
+def standing_of(*, line: Line, package: str, now: datetime, count: int = 1) -> Standing:
+    """Whether this package can be sold for this card now, so many times.
+
+    The carrier is asked first, unless it told a short while ago.
+
+    One query where it told. Never raises for the world.
+    """
+    offers, balance = queries.readings(line_id=line.id, carrier_name=line.carrier)
+    fresh = offers is not None and offers.as_of > now - OFFERS_FRESH
+    if fresh and balance is not None and balance.as_of > now - BALANCE_FRESH:
+        return queries.standings_from(offers, balance, [package], now, count)[package]
+    refresh_standing(line=line, now=now)
+    return queries.standing_of(line_id=line.id, carrier_name=line.carrier, package=package, now=now, count=count)
 
 
 def refresh_standing(*, line: Line, now: datetime) -> None:

@@ -5,21 +5,46 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
+from django.db.models import JSONField
+from django.db.models.expressions import RawSQL
+
 from xuka.activation import rules
 from xuka.activation.models import Attempt, BalanceReading, OfferReading
 from xuka.activation.rules import Standing, standing
 from xuka.kernel.money import Money
 
 
-def standing_of(*, line_id: UUID, carrier_name: str, package: str, now: datetime) -> Standing:
-    """Whether this package can be sold for this card, by the last readings of offers and of the seller's credit."""
-    return standings_of(line_id=line_id, carrier_name=carrier_name, packages=[package], now=now)[package]
+def standing_of(*, line_id: UUID, carrier_name: str, package: str, now: datetime, count: int = 1) -> Standing:
+    """Whether this package can be sold for this card so many times, by the last readings of offers and of the
+    seller's credit.
+    """
+    return standings_of(line_id=line_id, carrier_name=carrier_name, packages=[package], now=now, count=count)[package]
 
 
-def standings_of(*, line_id: UUID, carrier_name: str, packages: list[str], now: datetime) -> dict[str, Standing]:
-    """The same for several packages, in two queries."""
-    offers = OfferReading.objects.filter(line_id=line_id).first()
-    balance = BalanceReading.objects.filter(carrier=carrier_name).first()
+def standings_of(
+    *, line_id: UUID, carrier_name: str, packages: list[str], now: datetime, count: int = 1
+) -> dict[str, Standing]:
+    """The same for several packages."""
+    offers, balance = readings(line_id=line_id, carrier_name=carrier_name)
+    return standings_from(offers, balance, packages, now, count)
+
+
+def readings(*, line_id: UUID, carrier_name: str) -> tuple[OfferReading | None, BalanceReading | None]:
+    """What the carrier last said of this card and of the seller's credit; one query where it has said both."""
+    credit = RawSQL(
+        "(SELECT to_jsonb(b) FROM activation_balancereading b WHERE b.carrier = %s)", [carrier_name], JSONField()
+    )
+    offers = next(iter(OfferReading.objects.filter(line_id=line_id).annotate(credit=credit)), None)
+    if offers is None:
+        return None, BalanceReading.objects.filter(carrier=carrier_name).first()
+    told = getattr(offers, "credit", None)
+    return offers, BalanceReading(**told | {"as_of": datetime.fromisoformat(told["as_of"])}) if told else None
+
+
+def standings_from(
+    offers: OfferReading | None, balance: BalanceReading | None, packages: list[str], now: datetime, count: int = 1
+) -> dict[str, Standing]:
+    """The same of readings that are at hand."""
     offered = {name: Money(*cost) for name, cost in offers.packages.items()} if offers else {}
     return {
         package: standing(
@@ -28,6 +53,7 @@ def standings_of(*, line_id: UUID, carrier_name: str, packages: list[str], now: 
             balance=Money(balance.amount_minor, balance.currency) if balance else None,
             balance_as_of=balance.as_of if balance else None,
             now=now,
+            count=count,
         )
         for package in packages
     }

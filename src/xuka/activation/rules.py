@@ -18,6 +18,12 @@ LEASE_MARGIN = timedelta(seconds=10)
 SHORT_LOOKS = 6
 SHORT_LOOK = timedelta(seconds=20)
 LONG_LOOK = timedelta(hours=6)
+# After the first failed try of a speed, the second, and so on; later ones a day apart, for as long as it is wanted.
+THROTTLE_BACK_OFF = (timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=30), timedelta(hours=2))
+THROTTLE_DAILY = timedelta(days=1)
+# How often a speed that was set is compared with the carrier, and how soon again when the carrier did not tell.
+THROTTLE_LOOK_EVERY = timedelta(days=1)
+THROTTLE_LOOK_AGAIN = timedelta(hours=1)
 
 
 def key_of(*, cause: UUID, ordinal: int) -> UUID:
@@ -35,6 +41,17 @@ def look_again_after(looks: int) -> timedelta:
     if looks < SHORT_LOOKS:
         return SHORT_LOOK
     return min(SHORT_LOOK * 2 ** min(looks - SHORT_LOOKS + 1, 20), LONG_LOOK)
+
+
+def throttle_again_after(tries: int, *, at_least: timedelta = timedelta()) -> timedelta:
+    """How long to wait after this many tries (from 1) of a speed failed: 1, 5, 30 min, 2 h, then daily, without end.
+
+    Args:
+        at_least: what the carrier asked for.
+    """
+    assert tries >= 1, "nothing was tried"
+    pause = THROTTLE_BACK_OFF[tries - 1] if tries <= len(THROTTLE_BACK_OFF) else THROTTLE_DAILY
+    return max(pause, at_least)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +72,10 @@ def standing(
     balance: Money | None,
     balance_as_of: datetime | None,
     now: datetime,
+    count: int = 1,
 ) -> Standing:
-    """Whether payment may be offered: the carrier offers the package on this card and the seller's credit covers it.
+    """Whether payment may be offered: the carrier offers the package on this card and the seller's credit covers it,
+    ``count`` times.
 
     Args:
         offered_cost: the carrier's price in the last fresh reading; None when the package is not in it.
@@ -69,7 +88,7 @@ def standing(
         return Standing("card_recycled" if offers_reason == Reason.CARD_RECYCLED else "not_renewable")
     if balance is None or balance_as_of is None or now - balance_as_of > BALANCE_TRUSTED:
         return Standing("carrier_silent")
-    if balance.currency == offered_cost.currency and balance.minor < offered_cost.minor:
+    if balance.currency == offered_cost.currency and balance.minor < offered_cost.minor * count:
         return Standing("seller_out_of_credit")
     return Standing()
 

@@ -141,6 +141,11 @@ class PlanVersion(models.Model):
     policy = PolicyField()
     price_minor = models.BigIntegerField(help_text="What the customer pays, tax inside, in minor units.")
     currency = models.CharField(max_length=3)
+    prices = models.JSONField(
+        default=list,
+        blank=True,
+        help_text="What several periods at once cost, or one in another currency: [{periods, minor, currency}].",
+    )
     carrier = models.CharField(max_length=40)
     package = models.CharField(max_length=120, help_text="The carrier's own name of what it delivers.")
     first_package = models.CharField(

@@ -1,22 +1,20 @@
-"""Everything that writes to the catalogue: it is loaded from files, whole or not at all."""
+"""Everything that writes to the catalogue: it is loaded from files, whole or not at all, or a plan at a time."""
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import yaml
 from django.conf import settings
 from django.db import connection, models, transaction
 from pydantic import ValidationError
 
+from xuka.catalogue import documents
+from xuka.catalogue.documents import Where
 from xuka.catalogue.models import Market, MarketPlan, Network, Plan, PlanVersion
 from xuka.catalogue.rules import (
     Apn,
@@ -28,6 +26,7 @@ from xuka.catalogue.rules import (
     NetworkEntry,
     PlanEntry,
     Source,
+    contradictions,
     document_of,
     policy_of,
     reasons,
@@ -37,11 +36,8 @@ from xuka.kernel import ids
 
 # Rows whose keys are words have these ids in the journal.
 CATALOGUE = UUID("0b6a4c1e-5a0e-5d6f-8f53-7875616b6122")
-DEEPEST = 40
 COUNTED = ("markets", "networks", "plans", "versions", "market_plans", "unchanged")
 MARKET_PLAN = [field.attname for field in MarketPlan._meta.concrete_fields]
-
-Where = tuple[int | str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +89,85 @@ def load(path: Path, *, who: str, now: datetime, progress: Callable[[int, int], 
     """
     files = [_read(file) for file in _files(path)]
     with transaction.atomic():
-        with connection.cursor() as cursor:
-            cursor.execute("select pg_advisory_xact_lock(hashtextextended('catalogue.load', 0))")
+        _alone()
         problems = [problem for file in files for problem in _missing_sources(file)] + list(_misfits(files))
         if problems:
             raise BadFile(*problems)
         return _store(files, who=who, now=now, progress=progress or (lambda done, total: None))
+
+
+class NotTaken(Exception):
+    """A plan is not taken into the catalogue; nothing was stored. ``wrong``: where in its entry, and why, for each."""
+
+    def __init__(self, *wrong: tuple[str, str]) -> None:
+        super().__init__("; ".join(f"{where}: {why}" for where, why in wrong))
+        self.wrong = wrong
+
+
+def offer(entry: PlanEntry, *, sold: UUID | None, who: str, now: datetime) -> PlanVersion:
+    """Take one plan into the catalogue as it is told: a new one, or the next version of one. The version sold now.
+
+    A version is never changed. Where the terms are those sold now none is made: the same again changes nothing.
+
+    Args:
+        sold: the version that the writer took for the one sold now; None for a plan that is new.
+        who: who writes, as in the journal ("staff:<uuid>").
+        now: aware UTC.
+
+    Raises:
+        NotTaken: the terms cannot be sold, the plan is there already, or another version was made meanwhile.
+    """
+    with transaction.atomic():
+        _alone()
+        wrong = list(_plan_misfits(entry, _Known()))
+        stored = Plan.objects.select_related("current").filter(slug=entry.slug).first()
+        current = stored.current if stored else None
+        is_there = current and stored and stored.names == _names_of(entry) and _is_sold(current, entry)
+        if not is_there and sold != (current.id if current else None):
+            meanwhile = f"version {current.number} was made meanwhile: look at it first" if current else "it is gone"
+            wrong.append(("slug", meanwhile if sold else f"there is a plan {entry.slug}: make a new version of it"))
+        if wrong:
+            raise NotTaken(*wrong)
+        writer = _Writer(who=who, now=now)
+        writer.put_plan(entry)
+        version = Plan.objects.select_related("current__plan").get(slug=entry.slug).current
+        assert version is not None, "it was just made"
+        return version
+
+
+def set_on_sale(slug: str, *, on_sale: bool, why: str, who: str, now: datetime) -> bool:
+    """Put a plan on sale, or take it off; what was sold stays what it is. False where it was so already.
+
+    Raises:
+        NotTaken: there is no such plan, or nobody could buy it under the terms of its version.
+    """
+    with transaction.atomic():
+        plan = Plan.objects.select_for_update(of=("self",)).select_related("current").filter(slug=slug).first()
+        if plan is None or plan.current is None:
+            raise NotTaken(("slug", "there is no such plan with terms"))
+        found = contradictions(policy_of(plan.current.policy))
+        if on_sale and found:
+            raise NotTaken(*((".".join(("policy", *where)), reason) for where, reason in found))
+        if plan.on_sale == on_sale:
+            return False
+        plan.on_sale = on_sale
+        plan.save(update_fields=["on_sale"])
+        journal.record(
+            what="plan.set",
+            subject=ids.derived(CATALOGUE, f"plan:{slug}"),
+            who=who,
+            why=why,
+            before={"on_sale": not on_sale},
+            after={"on_sale": on_sale},
+            now=now,
+        )
+        return True
+
+
+def _alone() -> None:
+    """One writer of the catalogue at a time, until the transaction ends."""
+    with connection.cursor() as cursor:
+        cursor.execute("select pg_advisory_xact_lock(hashtextextended('catalogue.load', 0))")
 
 
 # ---- reading -------------------------------------------------------------------------------------------------------
@@ -116,35 +185,6 @@ class _File:
         while where not in self.lines:
             where = where[:-1]
         return Problem(self.path, self.lines[where], f"{told}: {reason}" if told else reason)
-
-
-class _Core(yaml.SafeLoader):
-    """YAML 1.2's core schema, so that 00:00 and NO are texts; no aliases, nothing nested without end."""
-
-    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
-    depth = 0
-
-    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        if self.check_event(yaml.AliasEvent):
-            mark = self.peek_event().start_mark
-            raise yaml.MarkedYAMLError(problem="aliases are not used here", problem_mark=mark)
-        self.depth += 1
-        if self.depth > DEEPEST:
-            raise yaml.MarkedYAMLError(problem="nested too deeply", problem_mark=self.peek_event().start_mark)
-        node = super().compose_node(parent, index)
-        self.depth -= 1
-        return node
-
-
-_TAG = "tag:yaml.org,2002:"
-_SCALARS: dict[str, tuple[str, Callable[[str], Any]]] = {
-    "null": (r"null|~|", lambda text: None),
-    "bool": (r"true|false", lambda text: text == "true"),
-    "int": (r"[-+]?[0-9][0-9_]{0,29}", lambda text: int(text.replace("_", ""))),
-    "float": (r"[-+]?[0-9]{1,15}\.[0-9]{1,15}", Decimal),
-}
-for _name, (_pattern, _) in _SCALARS.items():
-    _Core.add_implicit_resolver(_TAG + _name, re.compile(f"^(?:{_pattern})$", re.ASCII), None)
 
 
 def _files(path: Path) -> list[Path]:
@@ -167,56 +207,16 @@ def _text(path: Path) -> str:
 
 
 def _read(path: Path) -> _File:
-    lines: dict[Where, int] = {(): 1}
-    text = _text(path)
+    lines: dict[Where, int] = {}
     try:
-        node = yaml.compose(text, Loader=_Core)
-        document = _plain(node, (), lines) if node else {}
+        document, lines = documents.read(_text(path))
         content = CatalogueFile.model_validate(document)
-    except yaml.reader.ReaderError as wrong:
-        line = text[: wrong.position].count("\n") + 1
-        raise BadFile(Problem(path, line, "a character that is not allowed")) from wrong
-    except yaml.MarkedYAMLError as wrong:
-        line = wrong.problem_mark.line + 1 if wrong.problem_mark else 1
-        raise BadFile(Problem(path, line, wrong.problem or wrong.context or "not YAML")) from wrong
+    except documents.BadDocument as wrong:
+        raise BadFile(Problem(path, wrong.line, wrong.reason)) from wrong
     except ValidationError as wrong:
         file = _File(path, CatalogueFile(), lines)
         raise BadFile(*(file.problem(where, reason) for where, reason in reasons(wrong))) from wrong
     return _File(path, content, lines)
-
-
-def _plain(node: yaml.Node, where: Where, lines: dict[Where, int]) -> Any:
-    """The node as plain values; ``lines`` is filled with the line of each place in it."""
-    lines.setdefault(where, node.start_mark.line + 1)
-    if not isinstance(node, yaml.ScalarNode) and node.tag not in {_TAG + "map", _TAG + "seq"}:
-        raise yaml.MarkedYAMLError(problem=f"{node.tag} is not used here", problem_mark=node.start_mark)
-    if isinstance(node, yaml.MappingNode):
-        return {key: _plain(value, (*where, key), lines) for key, value in _items(node, where, lines)}
-    if isinstance(node, yaml.SequenceNode):
-        return [_plain(value, (*where, index), lines) for index, value in enumerate(node.value)]
-    return _scalar(node)
-
-
-def _items(node: yaml.MappingNode, where: Where, lines: dict[Where, int]) -> Iterator[tuple[str, yaml.Node]]:
-    for key_node, value in node.value:
-        key = _scalar(key_node) if isinstance(key_node, yaml.ScalarNode) else None
-        if not isinstance(key, str):
-            raise yaml.MarkedYAMLError(problem="a field's name is a text", problem_mark=key_node.start_mark)
-        if (*where, key) in lines:
-            raise yaml.MarkedYAMLError(problem=f"{key} is told twice", problem_mark=key_node.start_mark)
-        lines[*where, key] = key_node.start_mark.line + 1
-        yield key, value
-
-
-def _scalar(node: yaml.Node) -> Any:
-    kind = node.tag.removeprefix(_TAG)
-    if any(unicodedata.category(c) in {"Cc", "Cs"} and c not in "\n\t" for c in node.value):
-        raise yaml.MarkedYAMLError(problem="a character that is not allowed", problem_mark=node.start_mark)
-    if kind in _SCALARS and re.fullmatch(_SCALARS[kind][0], node.value, flags=re.ASCII):
-        return _SCALARS[kind][1](node.value)
-    if kind != "str":
-        raise yaml.MarkedYAMLError(problem=f"{node.tag} is not used here", problem_mark=node.start_mark)
-    return node.value
 
 
 # ---- what no single entry can know --------------------------------------------------------------------------------
@@ -270,8 +270,8 @@ def _misfits(files: list[_File]) -> Iterator[Problem]:
     ):
         for file in files:
             for index, entry in enumerate(getattr(file.content, kind)):
-                for name, reason in check(entry, known):
-                    yield file.problem((kind, index, name), reason)
+                for where, reason in check(entry, known):
+                    yield file.problem((kind, index, *where.split(".")), reason)
 
 
 def _market_misfits(entry: MarketEntry, known: _Known) -> Iterator[tuple[str, str]]:
@@ -303,6 +303,8 @@ def _plan_misfits(entry: PlanEntry, known: _Known) -> Iterator[tuple[str, str]]:
         yield "network", f"there is no network {entry.network} in {entry.market}"
     if entry.carrier not in settings.CARRIERS:
         yield "carrier", f"there is no carrier {entry.carrier}"
+    for where, reason in contradictions(entry.policy):
+        yield ".".join(("policy", *where)), reason
 
 
 def _market_plan_misfits(entry: MarketPlanEntry, known: _Known) -> Iterator[tuple[str, str]]:
@@ -383,7 +385,7 @@ class _Writer:
         values = {
             "market_id": entry.market,
             "network_id": entry.network,
-            "names": entry.names.model_dump(by_alias=True, exclude_none=True),
+            "names": _names_of(entry),
             "seller": entry.seller,
             "on_sale": entry.on_sale,
         }
@@ -425,21 +427,13 @@ class _Writer:
         )
 
     def _put_terms(self, plan: Plan, entry: PlanEntry) -> bool:
-        terms = {
-            "price_minor": entry.price.money.minor,
-            "currency": entry.price.currency,
-            "carrier": entry.carrier,
-            "package": entry.package,
-            "first_package": entry.first_package,
-            "cost_minor": entry.cost.money.minor,
-            "cost_currency": entry.cost.currency,
-        }
         sold = plan.current
-        same = sold and all(getattr(sold, name) == value for name, value in terms.items())
-        if sold and same and policy_of(sold.policy) == entry.policy:
+        if sold and _is_sold(sold, entry):
             return False
         number = sold.number + 1 if sold else 1
-        version = PlanVersion(id=ids.new(), plan=plan, number=number, policy=document_of(entry.policy), **terms)
+        version = PlanVersion(
+            id=ids.new(), plan=plan, number=number, policy=document_of(entry.policy), **_terms_of(entry)
+        )
         version.made_at = self.now
         version.save(force_insert=True)
         plan.current = version
@@ -475,6 +469,33 @@ class _Writer:
 
     def _count(self, kind: str, changed: bool) -> None:
         self.counts[kind if changed else "unchanged"] += 1
+
+
+def _names_of(entry: PlanEntry) -> dict[str, str]:
+    return entry.names.model_dump(by_alias=True, exclude_none=True)
+
+
+def _terms_of(entry: PlanEntry) -> dict[str, Any]:
+    """What a version says beside its policy."""
+    return {
+        "price_minor": entry.price.money.minor,
+        "currency": entry.price.currency,
+        "prices": [
+            {"periods": one.periods, "minor": one.money.minor, "currency": one.money.currency}
+            for one in entry.period_prices
+        ],
+        "carrier": entry.carrier,
+        "package": entry.package,
+        "first_package": entry.first_package,
+        "cost_minor": entry.cost.money.minor,
+        "cost_currency": entry.cost.currency,
+    }
+
+
+def _is_sold(version: PlanVersion, entry: PlanEntry) -> bool:
+    """Whether these are the terms of this version."""
+    same = all(getattr(version, name) == value for name, value in _terms_of(entry).items())
+    return same and policy_of(version.policy) == entry.policy
 
 
 def _evidence(entry: MarketEntry | NetworkEntry, sources: dict[str, Source]) -> dict[str, Any]:

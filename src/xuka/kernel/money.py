@@ -39,6 +39,20 @@ def decimals(currency: str) -> int:
     return get_currency_precision(currency)
 
 
+def step(currency: str) -> int:
+    """The smallest amount that is asked for in the currency, minor units: a whole dollar (100) of Taiwan, else 1.
+
+    ISO 4217 gives TWD two decimals, but there is no cent: CLDR's cash digits are 0, cards and receipts know whole ones.
+    """
+    return 100 if currency == "TWD" else 1
+
+
+def rounded(minor: Decimal | int, currency: str) -> int:
+    """The amount in minor units, at the nearest whole ``step`` of the currency; halves go away from zero."""
+    whole = (Decimal(minor) / step(currency)).quantize(Decimal(1), rounding=ROUND_HALF_UP)
+    return int(whole) * step(currency)
+
+
 def from_major(amount: Decimal | str, currency: str) -> Money:
     """Money from an exact decimal amount in major units; halves of a minor unit go away from zero."""
     scaled = Decimal(amount).scaleb(decimals(currency)).quantize(Decimal(1), rounding=ROUND_HALF_UP)
@@ -46,11 +60,11 @@ def from_major(amount: Decimal | str, currency: str) -> Money:
 
 
 def tax_inside(gross: Money, rate_basis_points: int) -> Money:
-    """The tax contained in a gross amount, rounded once, half up, to the minor unit.
+    """The tax contained in a gross amount, rounded once, half up, to the minor unit (TWD: to the dollar).
 
     Args:
         gross: the consumer price, tax included.
-        rate_basis_points: 2100 is 21 % (Belgium), 1000 is 10 % (Japan).
+        rate_basis_points: 2100 is 21 % (Belgium), 1000 is 10 % (Japan), 500 is 5 % (Taiwan).
     """
     exact = Decimal(gross.minor) * rate_basis_points / (10_000 + rate_basis_points)
-    return Money(int(exact.quantize(Decimal(1), rounding=ROUND_HALF_UP)), gross.currency)
+    return Money(rounded(exact, gross.currency), gross.currency)

@@ -10,7 +10,7 @@ from django.db import connection, transaction
 from xuka.journal import operations as journal
 from xuka.kernel.money import Money
 from xuka.ledger.models import Account, Transfer
-from xuka.ledger.rules import Leg, house_id, wallet_id
+from xuka.ledger.rules import Leg, house_id, points_id, wallet_id
 
 
 class InsufficientFunds(Exception):
@@ -99,6 +99,11 @@ def open_account(*, id: UUID, kind: str, unit: str, limited: bool) -> UUID:
     return id
 
 
+def lock(account_id: UUID) -> None:
+    """Nobody else moves this limited account until the caller's transaction ends: for who looks before they post."""
+    Account.objects.select_for_update().get(id=account_id)
+
+
 def house(kind: str, unit: str) -> UUID:
     """The seller's own account of this kind and unit ("revenue", "tax", "staff_credit"…), opened when missing."""
     return houses(kind, unit=unit)[0]
@@ -117,6 +122,11 @@ def houses(*kinds: str, unit: str) -> tuple[UUID, ...]:
 def wallet(*, customer: UUID, currency: str) -> UUID:
     """The customer's wallet in this currency, opened when missing. Calling it again changes nothing."""
     return open_account(id=wallet_id(customer=customer, currency=currency), kind="wallet", unit=currency, limited=True)
+
+
+def points(customer: UUID) -> UUID:
+    """The customer's loyalty points, opened when missing. Calling it again changes nothing."""
+    return open_account(id=points_id(customer), kind="points", unit="points", limited=True)
 
 
 @transaction.atomic

@@ -12,7 +12,7 @@ from django.db.models import Sum
 from xuka.kernel import ids
 from xuka.kernel.money import Money
 from xuka.ledger.models import Account, Transfer
-from xuka.ledger.rules import wallet_id
+from xuka.ledger.rules import points_id, wallet_id
 
 
 def balance(account_id: UUID) -> int:
@@ -38,6 +38,32 @@ def wallet_balance(*, customer: UUID, currency: str) -> Money:
     """What lies in the customer's wallet of this currency."""
     row = Account.objects.filter(id=wallet_id(customer=customer, currency=currency)).values_list("balance").first()
     return Money(row[0] if row else 0, currency)
+
+
+def points_balance(customer: UUID) -> int:
+    """How many loyalty points the customer has; those that an order holds are not among them."""
+    row = Account.objects.filter(id=points_id(customer)).values_list("balance").first()
+    return row[0] if row else 0
+
+
+def came_in(account_id: UUID) -> dict[str, int]:
+    """What came into a wallet, less what went back, by the kind of the account on the other side; minor units."""
+    net: dict[str, int] = {}
+    for one in Transfer.objects.filter(credit_id=account_id).select_related("debit"):
+        net[one.debit.kind] = net.get(one.debit.kind, 0) + one.amount
+    for one in Transfer.objects.filter(debit_id=account_id).select_related("credit"):
+        net[one.credit.kind] = net.get(one.credit.kind, 0) - one.amount
+    return net
+
+
+def from_holds(account_id: UUID) -> dict[UUID, int]:
+    """What came into a wallet from each order's hold, less what went there: only those that gave more; minor units."""
+    net: dict[UUID, int] = {}
+    for one in Transfer.objects.filter(credit_id=account_id, debit__kind="hold"):
+        net[one.debit_id] = net.get(one.debit_id, 0) + one.amount
+    for one in Transfer.objects.filter(debit_id=account_id, credit__kind="hold"):
+        net[one.credit_id] = net.get(one.credit_id, 0) - one.amount
+    return {hold: minor for hold, minor in net.items() if minor > 0}
 
 
 def full_accounts(kind: str) -> list[UUID]:

@@ -35,6 +35,11 @@ def wallet_id(*, customer: UUID, currency: str) -> UUID:
     return ids.derived(customer, f"wallet:{currency}")
 
 
+def points_id(customer: UUID) -> UUID:
+    """The fixed id of the customer's loyalty points, whether the account is open or not."""
+    return ids.derived(customer, "points")
+
+
 def house_id(kind: str, unit: str) -> UUID:
     """The fixed id of the seller's own account of this kind and unit."""
     return ids.derived(SELLER, f"{kind}:{unit}")

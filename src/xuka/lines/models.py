@@ -8,6 +8,15 @@ from django.db import models
 from django.db.models import Deferrable, Q
 
 
+class Standing(models.TextChoices):
+    """Whether a card is in service, or why it cannot be renewed; staff say so."""
+
+    IN_SERVICE = "in_service", "in service"
+    SUSPENDED = "suspended", "suspended by the carrier"
+    RECYCLED = "recycled", "taken out of service for good"
+    UNIDENTIFIED = "unidentified", "its user must be identified first"
+
+
 class Line(models.Model):
     """A SIM or eSIM: one ICCID on one carrier, in one market, owned by at most one customer."""
 
@@ -27,9 +36,19 @@ class Line(models.Model):
     plan_version_id: UUID
     created_at = models.DateTimeField()
     claimed_at = models.DateTimeField(null=True, blank=True)
+    standing = models.CharField(
+        max_length=20,
+        choices=Standing.choices,
+        default=Standing.IN_SERVICE,
+        db_default=Standing.IN_SERVICE,
+        help_text="Whether it is in service; if not, nothing is sold for it.",
+    )
 
     class Meta:
-        indexes = [models.Index(fields=["owner"], name="line_owner")]
+        indexes = [
+            models.Index(fields=["owner"], name="line_owner"),
+            models.Index(fields=["msisdn"], name="line_msisdn", condition=Q(msisdn__isnull=False)),
+        ]
 
     def __str__(self) -> str:
         return f"…{self.iccid[-4:]}"
@@ -53,9 +72,9 @@ class Esim(models.Model):
 class Period(models.Model):
     """A stretch of service that a line is entitled to, under one plan version.
 
-    A period without a span is queued: it starts when the one before it on its track ends. Queue order is
-    ``(funded_at, id)``. ``anchored_at`` is the local date-time, in ``zone``, from which the run of periods that this
-    one belongs to is counted.
+    A period without a span waits: it starts when the one before it on its track ends, or with its first use. Queue
+    order is ``(funded_at, id)``. ``anchored_at`` is the local date-time, in ``zone``, from which the run of periods
+    that this one belongs to is counted. What runs beside the main track has a track of its own.
     """
 
     id = models.UUIDField(primary_key=True)
@@ -69,6 +88,11 @@ class Period(models.Model):
     span = DateTimeRangeField(null=True, help_text="[starts_at, ends_at); empty while queued.")
     funded_at = models.DateTimeField()
     anchored_at = models.CharField(max_length=32, blank=True, help_text="Local date-time, ISO 8601 without offset.")
+    buckets = models.JSONField(
+        null=True,
+        blank=True,
+        help_text='When its data, voice or SMS can be used where that is not the span: {"data": [from, until]}.',
+    )
     zone = models.CharField(max_length=60)
     carrier_ends_at = models.DateTimeField(null=True, blank=True, help_text="The carrier's own end.")
     voided_at = models.DateTimeField(null=True, blank=True)

@@ -3,20 +3,38 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Any, Literal
 from uuid import UUID
 
 from django.db import transaction
 from django.db.backends.postgresql.psycopg_any import DateTimeTZRange
-from django.db.models import Exists, OuterRef
+from django.db.models import DateTimeField, DurationField, Exists, ExpressionWrapper, F, Func, IntegerField, OuterRef, Q
+from django.db.models.fields.json import KeyTextTransform, KeyTransform
+from django.db.models.functions import Cast
 
 from xuka.catalogue import queries as catalogue
 from xuka.catalogue.models import PlanVersion
 from xuka.journal import operations as journal
 from xuka.kernel import ids
-from xuka.lines.models import Esim, Line, Period
+from xuka.lines.models import Esim, Line, Period, Standing
 from xuka.lines.queries import booked, span_of, timeline
-from xuka.lines.rules import Placed, claim_code_hash, iccid_of, is_claim_code, lay_out, next_start, place
+from xuka.lines.rules import (
+    Booked,
+    CannotStart,
+    Track,
+    book,
+    claim_code_hash,
+    iccid_of,
+    is_claim_code,
+    next_up,
+    pass_time,
+    start_next,
+    take_out,
+    use,
+)
 
+# The name of a track of its own is so many digits of its period's id.
+OWN_TRACK = 20
 END_TOLERANCE = timedelta(hours=1)
 # Compared against when there is no such card, so that a wrong ICCID takes as long as a wrong code.
 _NO_CARD = "0" * 64
@@ -134,6 +152,28 @@ def claim(*, customer: UUID, iccid: str, code: str, now: datetime) -> Line:
     return line
 
 
+@transaction.atomic
+def set_standing(*, line_id: UUID, standing: Standing, who: str, why: str, now: datetime) -> Line:
+    """Say whether a card is in service; what is booked on it stays. The same again changes nothing.
+
+    What is not in service is not sold for: its quotes say why, and what can be done instead.
+    """
+    line = lock(line_id)
+    if line.standing != standing:
+        before, line.standing = line.standing, standing
+        line.save(update_fields=["standing"])
+        journal.record(
+            what="line.standing_set",
+            subject=line_id,
+            who=who,
+            why=why,
+            before={"standing": before},
+            after={"standing": str(standing)},
+            now=now,
+        )
+    return line
+
+
 def lock(line_id: UUID) -> Line:
     """The line, locked until the transaction ends; whoever changes its time holds this.
 
@@ -156,24 +196,28 @@ def open_period(
     now: datetime,
     track: str = "main",
 ) -> Period:
-    """Book one bought period on the line: at once when nothing runs or the policy adds, else queued.
+    """Book one bought period on the line, as ``rules.book`` says for its plan's policy.
 
-    A period begins at the end of everything booked on its track, or when the carrier took it if that is over. The
-    same order and ordinal again changes nothing and returns the period of the first call.
+    It begins when the carrier took it, or when it was paid, or at the end of what is booked, or it waits. The same
+    order and ordinal again changes nothing and returns the period of the first call.
     """
     there = Period.objects.filter(order_id=order_id, ordinal=ordinal).first()
     if there:
         return there
     lock(line_id)
     policy = catalogue.policy(plan_version)
-    periods = _on_track(line_id, track)
-    placed = lay_out(map(booked, periods), activated_at)
-    start = next_start(placed, activated_at)
-    waits = (policy.renewal.mode == "queue" and start > activated_at) or any(p.span is None for p in periods)
+    # Those of one order are paid at one moment and wait in the order of their ids, so these follow each other too.
+    id = UUID(int=ids.derived(order_id, "period:0").int + ordinal)
+    rows = _on_track(line_id, track)
+    new = Booked(id, None, funded_at, policy.period, renewal=policy.renewal)
+    at = funded_at if policy.period.starts == "payment" else activated_at
+    booking = book(tuple(map(booked, rows)), new, at)
+    if not booking.is_beside:
+        _store(rows, booking.track, who=who, now=now)
     period = Period(
-        id=ids.derived(order_id, f"period:{ordinal}"),
+        id=id,
         line_id=line_id,
-        track=track,
+        track=id.hex[:OWN_TRACK] if booking.is_beside else track,
         order_id=order_id,
         ordinal=ordinal,
         plan_version=plan_version,
@@ -181,11 +225,91 @@ def open_period(
         zone=policy.period.zone,
         carrier_ends_at=carrier_ends_at,
     )
-    if not waits:
-        _start(period, place(period.id, policy.period, start, placed))
+    _put(period, booking.period)
     period.save(force_insert=True)
     journal.record(what="period.opened", subject=line_id, who=who, after=_told(period), now=now)
     return period
+
+
+@transaction.atomic
+def start_next_now(
+    *,
+    line_id: UUID,
+    who: str,
+    now: datetime,
+    because: Literal["by_hand", "used_up"] = "by_hand",
+    instead_of: UUID | None = None,
+    starts: UUID | None = None,
+    track: str = "main",
+) -> bool:
+    """Start the oldest period that waits on the track, and end what runs there: what is left of its time is gone.
+
+    Args:
+        instead_of: the period that is to end. Where another one runs by now nothing happens: so it can be asked again.
+        starts: the period that is to begin. Where it is not the next one by now nothing happens, as above.
+
+    Returns:
+        Whether it started.
+
+    Raises:
+        CannotStart: nothing waits, or what waits may not be started so.
+    """
+    lock(line_id)
+    rows = _on_track(line_id, track)
+    known = pass_time(tuple(map(booked, rows)), now)
+    if instead_of is not None and not any(p.id == instead_of and p.span and now in p.span for p in known):
+        return False
+    if starts is not None and starts != next_up(known):
+        return False
+    if because == "used_up" and not _ends_when_used_up(rows, now):
+        raise CannotStart("not_used_up")
+    return _store(rows, start_next(known, now, because), who=who, now=now) > 0
+
+
+def _ends_when_used_up(rows: list[Period], now: datetime) -> bool:
+    """Whether data that is used up does not come again in the period that runs: it is counted over the whole of it."""
+    runs = [row for row in rows if (span := span_of(row)) and now in span]
+    return all(catalogue.policy(row.plan_version).quota.data.window == "period" for row in runs)
+
+
+@transaction.atomic(savepoint=False)
+def begin_use(*, line_id: UUID, used_at: datetime, who: str, now: datetime) -> None:
+    """The card was used: on each track on which nothing runs, what waits for its first use starts. Again: no change."""
+    lock(line_id)
+    waiting = Period.objects.filter(line_id=line_id, span__isnull=True, voided_at__isnull=True)
+    for track in waiting.order_by("track").values_list("track", flat=True).distinct():
+        rows = _on_track(line_id, track)
+        _store(rows, use(tuple(map(booked, rows)), used_at), who=who, now=now)
+
+
+@transaction.atomic(savepoint=False)
+def take_back(*, period_id: UUID, who: str, why: str, now: datetime) -> bool:
+    """Take a period back, as ``rules.take_out`` says: one that runs ends now, one that has not begun is voided.
+
+    What lies behind it on its track moves up. Nothing is deleted. Taking it back again, or one that is over, changes
+    nothing.
+
+    Returns:
+        Whether it was taken back by this call.
+    """
+    period = Period.objects.filter(id=period_id).first()
+    if period is None:
+        return False
+    lock(period.line_id)
+    rows = _on_track(period.line_id, period.track)
+    given = next((row for row in rows if row.id == period_id), None)
+    if given is None:
+        return False
+    was = booked(given)
+    track = take_out(tuple(map(booked, rows)), period_id, now)
+    if was in track:
+        return False
+    before = _told(given)
+    _store(rows, track, who=who, now=now, given_back=period_id)
+    journal.record(
+        what="period.given_back", subject=period.line_id, who=who, why=why, before=before, after=_told(given), now=now
+    )
+    return True
 
 
 def start_due_periods(*, now: datetime) -> int:
@@ -196,25 +320,25 @@ def start_due_periods(*, now: datetime) -> int:
     unfinished = Period.objects.filter(
         line=OuterRef("line"), track=OuterRef("track"), voided_at__isnull=True, span__endswith__gt=now
     )
-    due = Period.objects.filter(~Exists(unfinished), span__isnull=True, voided_at__isnull=True)
+    waiting = Period.objects.filter(~Exists(unfinished), span__isnull=True, voided_at__isnull=True)
+    due = waiting.annotate(latest=_LATEST_START).filter(Q(latest__isnull=True) | Q(latest__lte=now))
     queues = due.order_by("line_id", "track").values_list("line_id", "track").distinct()
     return sum(_start_queue(line_id, track, now) for line_id, track in queues)
+
+
+# By when a period that waits for its first use has waited enough; null for any other, which waits for the one before.
+_DAYS = Cast(KeyTextTransform("start_by_days", KeyTransform("period", "plan_version__policy")), IntegerField())
+_LATEST_START = ExpressionWrapper(
+    F("funded_at") + Func(_DAYS, template="make_interval(days => %(expressions)s)", output_field=DurationField()),
+    output_field=DateTimeField(),
+)
 
 
 @transaction.atomic
 def _start_queue(line_id: UUID, track: str, now: datetime) -> int:
     lock(line_id)
-    periods = _on_track(line_id, track)
-    by_id = {period.id: period for period in periods}
-    started = 0
-    for placed in lay_out(map(booked, periods), now):
-        if placed.projected and placed.span.starts_at <= now:
-            period = by_id[placed.id]
-            _start(period, placed)
-            period.save(update_fields=["span", "anchored_at"])
-            journal.record(what="period.started", subject=line_id, who="clock", after=_told(period), now=now)
-            started += 1
-    return started
+    rows = _on_track(line_id, track)
+    return _store(rows, pass_time(tuple(map(booked, rows)), now), who="clock", now=now)
 
 
 @transaction.atomic
@@ -241,15 +365,45 @@ def _on_track(line_id: UUID, track: str) -> list[Period]:
     return list(rows.select_related("plan_version"))
 
 
-def _start(period: Period, placed: Placed) -> None:
-    """Give the period its span and its run's anchor."""
-    period.span = DateTimeTZRange(placed.span.starts_at, placed.span.ends_at)
-    period.anchored_at = placed.anchor.isoformat()
+def _store(rows: list[Period], track: Track, *, who: str, now: datetime, given_back: UUID | None = None) -> int:
+    """Store the periods that are other than they were, each with its fact; returns how many started.
+
+    Args:
+        given_back: the one whose fact the caller records.
+    """
+    after = {period.id: period for period in track}
+    started = 0
+    for row in rows:
+        was, then = booked(row), after.get(row.id)
+        if was == then:
+            continue
+        before = _told(row)
+        if then is None:
+            row.voided_at = now
+            what = "period.lapsed"
+        else:
+            what = "period.changed" if was.span or then.span is None else "period.started"
+            _put(row, then)
+        row.save(update_fields=["span", "anchored_at", "buckets", "voided_at"])
+        if row.id == given_back:
+            continue
+        journal.record(what=what, subject=row.line_id, who=who, before=before, after=_told(row), now=now)
+        started += what == "period.started"
+    return started
 
 
-def _told(period: Period) -> dict[str, str | None]:
+def _put(row: Period, then: Booked) -> None:
+    """Give the row the span, the run's anchor and the buckets."""
+    row.span = DateTimeTZRange(then.span.starts_at, then.span.ends_at) if then.span else None
+    row.anchored_at = then.anchor.isoformat() if then.anchor else ""
+    told = {kind: [span.starts_at.isoformat(), span.ends_at.isoformat()] for kind, span in then.buckets.items()}
+    row.buckets = told or None
+
+
+def _told(period: Period) -> dict[str, Any]:
     span = span_of(period)
-    return {
+    buckets = {"buckets": period.buckets} if period.buckets else {}
+    return buckets | {
         "period": str(period.id),
         "order": str(period.order_id),
         "starts_at": span.starts_at.isoformat() if span else None,

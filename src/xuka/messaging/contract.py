@@ -26,6 +26,7 @@ class Letter:
         to: the address in the channel's form (an e-mail address, an E.164 number).
         language: BCP 47 tag of the text.
         html: the same text for people; may be empty.
+        unsubscribe: an https address that ends letters like this one on a POST (RFC 8058); "" where there is none.
     """
 
     id: UUID
@@ -35,6 +36,7 @@ class Letter:
     text: str
     html: str = ""
     attachments: tuple[Attachment, ...] = ()
+    unsubscribe: str = ""
 
 
 class Channel(Protocol):

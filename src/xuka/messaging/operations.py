@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from functools import cache
-from typing import Any
+from itertools import groupby
+from operator import itemgetter
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils.module_loading import import_string
 
 from xuka.journal import operations as journal
-from xuka.kernel import ids
+from xuka.kernel import ids, rows
 from xuka.kernel.outcome import Done, Outcome, Refused, Unknown
 from xuka.messaging import contract
 from xuka.messaging.contract import Channel, Letter
@@ -47,6 +49,8 @@ def queue(
     secret: bool = False,
     channel: str = "email",
     attachments: Sequence[tuple[str, str, bytes]] = (),
+    not_after: datetime | None = None,
+    unsubscribe: str = "",
 ) -> UUID:
     """Put a message into the outbox, in the caller's transaction; it is sent soon after that commits.
 
@@ -60,6 +64,8 @@ def queue(
         channel: "email" or "sms", a name in ``settings.CHANNELS``; a text message has no subject.
         attachments: files that go with it, each (name, type, bytes), in their order. They are kept until it is sent,
             however often it fails, and then forgotten.
+        not_after: from then on it is not sent any more, for its words are not true; it ends as "stale".
+        unsubscribe: see ``contract.Letter``.
         now: aware UTC.
 
     Returns:
@@ -81,6 +87,8 @@ def queue(
             "channel": channel,
             "queued_at": now,
             "next_try_at": now,
+            "not_after": not_after,
+            "unsubscribe": unsubscribe,
         },
     )
     if new:
@@ -91,6 +99,92 @@ def queue(
         who = f"customer:{customer}" if customer else "seller"
         journal.record(what="message.queued", subject=message.id, who=who, after={"kind": kind}, now=now)
     return message.id
+
+
+class Outgoing(NamedTuple):
+    """A message that is about to be stored with others; see ``queue`` for what each part is.
+
+    Its HTML is made from its text when it is sent, by what ``settings.DRESS`` names for its kind.
+    """
+
+    cause: UUID
+    kind: str
+    channel: str
+    to: str
+    language: str
+    subject: str
+    text: str
+    customer: UUID
+    not_after: datetime | None
+    unsubscribe: str
+
+
+_COPY = """
+copy messaging_message (id, cause, kind, channel, "to", language, subject, "text", html, customer_id, not_after,
+  unsubscribe, secret, state, tries, queued_at, next_try_at, reference, error) from stdin
+"""
+
+
+def queue_many(messages: Sequence[Outgoing], *, now: datetime) -> int:
+    """Put many messages into the outbox in the caller's transaction, in few statements; returns how many were new.
+
+    As ``queue``, with two differences: no job is deferred for each, for the sweeper finds them by their due time; and
+    of two callers at once with the same message the later one fails.
+    """
+    assert transaction.get_connection().in_atomic_block, "a message belongs to the change it tells of"
+    if not messages:
+        return 0
+    found = [(ids.derived(one.cause, f"{one.kind}:{one.to}"), one) for one in messages]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "select id from messaging_message where id = any(%s::uuid[])", [ids.listed(id for id, _ in found)]
+        )
+        there = {row[0] for row in cursor.fetchall()}
+        found = [(id, one) for id, one in found if id not in there] if there else found
+        at = now.isoformat()
+        with cursor.copy(_COPY) as copy:
+            copy.write("".join([_row(id, one, at) for id, one in found]))
+    new = sorted([(one.kind, id, f"customer:{one.customer}") for id, one in found], key=itemgetter(0))
+    for kind, about in groupby(new, key=itemgetter(0)):
+        journal.note_many("message.queued", (one[1:] for one in about), after={"kind": kind}, now=now)
+    return len(found)
+
+
+def _row(id: UUID, one: Outgoing, at: str) -> str:
+    cause, kind, channel, to, language, subject, text, customer, not_after, unsubscribe = one
+    subject, to = " ".join(subject.split())[:200], rows.escaped(to)
+    until = rows.NULL if not_after is None else not_after.isoformat()
+    return (
+        f"{id.hex}\t{cause.hex}\t{kind}\t{channel}\t{to}\t{language}\t{rows.escaped(subject)}\t{rows.escaped(text)}\t\t"
+        f"{customer.hex}\t{until}\t{rows.escaped(unsubscribe)}\tf\tqueued\t0\t{at}\t{at}\t\t\n"
+    )
+
+
+@transaction.atomic
+def withdraw(*, causes: Iterable[UUID], why: str, now: datetime) -> int:
+    """Take back the messages of these causes that nobody has begun to send: their words are not true any more.
+
+    They end as "stale"; returns how many did. Again: changes nothing.
+    """
+    waiting = Message.objects.select_for_update(skip_locked=True).filter(cause__in=list(causes), state=State.QUEUED)
+    return _go_stale(list(waiting.values_list("id", flat=True)), why, now)
+
+
+def drop_stale(*, now: datetime, limit: int = 1_000) -> int:
+    """End every message that waits and is not true any more, without asking its channel; returns how many."""
+    with transaction.atomic():
+        late = Message.objects.select_for_update(skip_locked=True).filter(state=State.QUEUED, not_after__lte=now)
+        found = list(late.order_by("not_after").values_list("id", flat=True)[:limit])
+        return _go_stale(found, "Its time was over before it could be sent.", now)
+
+
+def _go_stale(message_ids: list[UUID], why: str, now: datetime) -> int:
+    """The fact is about the message's cause: whoever queued it decides what is true now."""
+    late = Message.objects.filter(id__in=message_ids)
+    causes = dict.fromkeys(late.order_by("queued_at", "id").values_list("cause", flat=True))
+    number = late.update(**_FINAL, state=State.STALE, error=why)
+    journal.record_many([journal.News("message.stale", cause, "clock") for cause in causes], now=now)
+    return number
 
 
 def send(*, message_id: UUID, now: datetime) -> None:
@@ -112,6 +206,9 @@ def _take(message_id: UUID, now: datetime) -> Message | None:
         )
         if message is None:
             return None
+        if message.not_after is not None and message.not_after <= now:
+            _go_stale([message.id], "Its time was over before it could be sent.", now)
+            return None
         if message.tries >= TRIES:
             # Its senders died each time; it must not take down one more.
             _give_up(message, "Each try ended without an outcome.", now)
@@ -129,12 +226,21 @@ def _letter(message: Message) -> Letter:
         language=message.language,
         subject=message.subject,
         text=message.text,
-        html=message.html,
+        html=message.html or _dressed(message),
         attachments=tuple(
             contract.Attachment(file.name, file.mime, bytes(file.content))
             for file in Attachment.objects.filter(message_id=message.id).order_by("id")
         ),
+        unsubscribe=message.unsubscribe,
     )
+
+
+def _dressed(message: Message) -> str:
+    """The HTML of a letter that was stored without; "" where nothing makes one."""
+    dress = settings.DRESS.get(message.kind.partition("_")[0]) if message.channel == "email" else None
+    if dress is None:
+        return ""
+    return import_string(dress)(language=message.language, text=message.text, unsubscribe=message.unsubscribe)
 
 
 def _store(message: Message, outcome: Outcome[str], now: datetime) -> None:
@@ -143,7 +249,9 @@ def _store(message: Message, outcome: Outcome[str], now: datetime) -> None:
             case Done(reference):
                 _sent(message, reference, now)
             case Refused(reason, timedelta() as retry_after, detail):
-                _not_sent(message, f"{reason}: {detail}", pause_after(message.tries, at_least=retry_after), now)
+                # What has an end of its own waits for a channel that is out until that end, not for five tries.
+                tries = message.tries if message.not_after is None else min(message.tries, TRIES - 1)
+                _not_sent(message, f"{reason}: {detail}", pause_after(tries, at_least=retry_after), now)
             case Refused(reason, None, detail):
                 _not_sent(message, f"{reason}: {detail}", None, now)
             case Unknown(why):
@@ -168,7 +276,8 @@ def _not_sent(message: Message, why: str, pause: timedelta | None, now: datetime
     if pause is None:
         _give_up(message, why, now)
     else:
-        held.update(state=State.QUEUED, next_try_at=now + pause, lease_until=None, error=why)
+        tries = min(message.tries, TRIES - 1)
+        held.update(state=State.QUEUED, tries=tries, next_try_at=now + pause, lease_until=None, error=why)
 
 
 def _give_up(message: Message, why: str, now: datetime) -> None:

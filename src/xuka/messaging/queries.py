@@ -17,3 +17,8 @@ def due_messages(now: datetime, *, limit: int = 500) -> list[UUID]:
 def messages_about(cause: UUID) -> list[Message]:
     """Every message of this cause, the first queued first."""
     return list(Message.objects.filter(cause=cause).order_by("queued_at", "id"))
+
+
+def message(id: UUID) -> Message | None:
+    """The message of this id; None when there is none."""
+    return Message.objects.filter(id=id).first()

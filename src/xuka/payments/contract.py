@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 
@@ -16,6 +16,7 @@ class Reason(StrEnum):
     """Why a provider refuses. Whether it may be asked again is told by ``Refused.retry_after``, not by the word."""
 
     DECLINED = "declined"
+    NEEDS_CUSTOMER = "needs_customer"  # the bank would take it if the holder of the saved card confirmed
     CARD_GONE = "card_gone"
     CANCELLED = "cancelled"
     RATE_LIMITED = "rate_limited"
@@ -23,12 +24,15 @@ class Reason(StrEnum):
     BAD_REQUEST = "bad_request"
     UNKNOWN_PAYMENT = "unknown_payment"
     ALREADY_REFUNDED = "already_refunded"
+    REFUND_TOO_LATE = "refund_too_late"
+    BY_FILE = "by_file"
 
 
 class PaymentState(StrEnum):
     """How far a payment is at the provider."""
 
     OPEN = "open"  # the person can still pay, at ``url``
+    APPROVED = "approved"  # the person agreed; the money moves only when it is captured
     PROCESSING = "processing"  # the person has paid; the provider does not know yet whether the money comes
     PAID = "paid"  # captured: the money is the seller's
     CLOSED = "closed"  # nothing was paid and nothing can be paid any more
@@ -45,16 +49,21 @@ class Method:
     """A way to pay that this provider offers.
 
     Args:
-        name: our word for it ("card"); Apple Pay and Google Pay arrive as cards.
+        name: our word for it ("card", "alipay"); Apple Pay and Google Pay arrive as cards.
         markets: ISO 3166 codes of the markets it is offered in.
-        limits: per currency the least and the most that can be paid, minor units, both inclusive. A currency that is
-            not named is not offered.
+        limits: per currency the least and the most that can be paid at once, minor units, both inclusive. A currency
+            that is not named is not offered.
+        per_day: per currency the most that one person can pay within 24 hours, minor units; not named: no such limit.
+        can_be_saved: it can be kept for later payments, with the person there or not.
+        pays_within: how long a person has who takes a slip to a shop; None: as long as what is paid for waits.
     """
 
     name: str
     markets: frozenset[str]
     limits: Mapping[str, tuple[int, int]]
     can_be_saved: bool = False
+    per_day: Mapping[str, int] = field(default_factory=dict)
+    pays_within: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +80,9 @@ class Ask:
         payer: the provider's own id of the customer, "" when none is needed.
         save_card: the person consented to have the card kept for their next payment.
         saved_card: the provider's own id of a kept card to pay with, "" for a hosted page.
+        device: "phone", where another app can be opened, or "desk", where a QR code is read with the phone.
+        client_ip: the person's address, for providers that ask for it; "" when nobody is there.
+        off_session: with a kept card, while nobody is there: the bank may want its customer to confirm.
     """
 
     key: str
@@ -84,6 +96,9 @@ class Ask:
     payer: str = ""
     save_card: bool = False
     saved_card: str = ""
+    device: str = "desk"
+    client_ip: str = ""
+    off_session: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +124,12 @@ class Payment:
     Args:
         reference: the provider's own id under which it is looked at (a hosted session or a payment intent).
         key: our key, as the provider gives it back.
-        url: where the person pays or confirms; "" when there is nothing to do for them.
+        url: where the person pays or confirms; "" when there is nothing to do for them there.
+        qr: what to show them as a QR code, for the app on their phone to read; "" when there is none.
         charge: the provider's own id of the money taken, by which it is refunded; "" until it is paid.
         paid: what was captured, None until it is paid. It may differ from what was asked.
         declined: why the last try on the page did not go through, for staff; "" when none failed.
+        needs_customer: what failed was a try while nobody was there, which the card's holder can overcome.
         saved_card: the card that was kept with the person's consent.
     """
 
@@ -120,10 +137,12 @@ class Payment:
     key: str
     state: PaymentState
     url: str = ""
+    qr: str = ""
     charge: str = ""
     paid: Money | None = None
     declined: str = ""
     saved_card: Card | None = None
+    needs_customer: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,8 +181,53 @@ class Event:
     is_dispute: bool = False
 
 
+class SettledKind(StrEnum):
+    PAYMENT = "payment"
+    REFUND = "refund"
+    DISPUTE = "dispute"  # taken back by the customer's bank
+    FEE = "fee"  # the provider's own
+    PAYOUT = "payout"  # to the seller's bank
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """One row of a provider's settlement report: money that moved in the seller's account there.
+
+    Args:
+        id: the provider's own id of the row; the same row told again has the same.
+        money: what moved, before the fee: positive to the seller, negative from them.
+        fee: what the provider kept of it, 0 or more, in the currency in which it is settled.
+        key: our key of the payment or of the refund, "" when the row names none.
+        charge: the provider's id of the money, as in ``Payment.charge``, "" when the row names none.
+        reference: the provider's id of the refund, as in ``Refund.reference``, "" for other kinds.
+        at: aware UTC.
+    """
+
+    id: str
+    kind: SettledKind
+    money: Money
+    fee: Money
+    at: datetime
+    key: str = ""
+    charge: str = ""
+    reference: str = ""
+
+
+class UnreadableStatement(Exception):
+    """The file is not a settlement report of this provider; the sentence says what was seen. Nothing was taken."""
+
+
+class Misconfigured(ValueError):
+    """A connector cannot be built from these settings; the sentence says why, without any key."""
+
+
 class Forged(Exception):
     """The webhook was not signed by the provider, was signed too long ago, or is of the other mode (test or live)."""
+
+
+class CannotVerify(Exception):
+    """Whether the webhook is genuine could not be found out now: it is to be delivered again."""
 
 
 class Provider(Protocol):
@@ -176,6 +240,7 @@ class Provider(Protocol):
         absent_after: a payment or refund that ``find``/``find_refund`` does not show this long after the call ended
             was surely not taken.
         is_live: whether money really moves. Payments of one mode are never looked at with the keys of the other.
+        webhook_answer: the body that the provider wants to read when a webhook was taken; mostly "".
     """
 
     name: str
@@ -183,6 +248,7 @@ class Provider(Protocol):
     keys_live: timedelta
     absent_after: timedelta
     is_live: bool
+    webhook_answer: str
 
     def methods(self) -> tuple[Method, ...]:
         """What it offers. No call is made."""
@@ -192,11 +258,20 @@ class Provider(Protocol):
         """Start a payment. Idempotent by ``ask.key`` while ``keys_live`` lasts.
 
         ``Refused(DECLINED)`` only for a saved card that was declined: nothing was taken and nothing can be any more.
+        ``Refused(NEEDS_CUSTOMER)`` likewise, off-session: its bank wants its holder, who can pay the same anew.
         """
         ...
 
     def look(self, *, reference: str) -> Outcome[Payment]:
-        """The payment as it is now. Changes nothing."""
+        """The payment as it is now. Changes nothing: what the person approved stays approved until it is captured."""
+        ...
+
+    def capture(self, *, key: str, reference: str, money: Money) -> Outcome[Payment]:
+        """Take the money of a payment that the person approved. Doing it again takes nothing more.
+
+        Only asked of what ``look`` called ``APPROVED``; a provider that never says so is never asked. A capture that
+        was declined is ``Done``: the payment is open again, or closed, with ``declined``.
+        """
         ...
 
     def find(self, *, key: str, asked_at: datetime, is_hosted: bool) -> Outcome[Payment | None]:
@@ -238,19 +313,29 @@ class Provider(Protocol):
         """Forget a kept card. Forgetting it again is ``Done``."""
         ...
 
-    def read_webhook(self, *, body: bytes, signature: str, now: datetime) -> Event:
+    def read_webhook(self, *, body: bytes, headers: Mapping[str, str], now: datetime) -> Event:
         """Verify the signature over the raw body and translate.
 
         Args:
-            signature: the value of the provider's signature header.
-            now: aware UTC; compared with the time in the signature.
+            headers: of the request, their names in lower case.
+            now: aware UTC; compared with the time in the signature, where there is one.
 
         Raises:
-            Forged: not to be believed; nothing was read from the body before that was known.
+            Forged: not to be believed; nothing was read from the body before that was known. A provider that posts
+                none never signs one.
+            CannotVerify: the provider, who has to be asked, did not answer.
         """
         ...
 
-    @property
-    def signature_header(self) -> str:
-        """The name of the HTTP header that carries the signature."""
+    def settlements(self, *, day: date) -> Outcome[Sequence[Settled]]:
+        """Everything that moved in the seller's account on that day of the provider's report (UTC where it has none
+        of its own). Changes nothing. ``Refused(BY_FILE)`` when it hands out files only."""
+        ...
+
+    def read_statement(self, *, content: bytes) -> Sequence[Settled]:
+        """The rows of a settlement file, as it is downloaded at the provider. No call is made.
+
+        Raises:
+            UnreadableStatement: not such a file.
+        """
         ...

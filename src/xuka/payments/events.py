@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from uuid import UUID
 
@@ -23,20 +24,22 @@ class UnknownPayment(Exception):
     """A genuine event about no payment of ours: set aside, shown to staff, without effect."""
 
 
-def receive(*, provider: str, body: bytes, signature: str, now: datetime) -> None:
+def receive(*, provider: str, body: bytes, headers: Mapping[str, str], now: datetime) -> None:
     """Verify a webhook and store it; what follows is a job's. The same event again changes nothing.
 
     Args:
         body: the raw body, byte for byte.
-        signature: the value of the provider's signature header.
+        headers: of the request, their names in lower case.
 
     Raises:
-        TooLarge, contract.Forged: nothing was stored.
+        TooLarge, contract.Forged, contract.CannotVerify: nothing was stored.
         UnknownPayment: stored, without effect.
     """
     if len(body) > rules.EVENT_AT_MOST_BYTES:
         raise TooLarge
-    told = providers.provider(provider).read_webhook(body=body, signature=signature, now=now)
+    told = providers.provider(provider).read_webhook(body=body, headers=headers, now=now)
+    if not rules.can_be_kept(told.id, told.kind, told.key, told.charge):
+        raise contract.Forged("genuine, but with words that are no provider's")
     if _store(provider, told, body, now) == Event.State.UNKNOWN:
         raise UnknownPayment
 
@@ -55,7 +58,7 @@ def _store(provider: str, told: contract.Event, body: bytes, now: datetime) -> s
         kind=told.kind,
         key=told.key,
         charge=told.charge,
-        body=body.decode(),
+        body=rules.as_text(body),
         state=state,
         received_at=now,
     )
@@ -102,7 +105,8 @@ def digest(*, event_id: UUID, now: datetime) -> None:
         return
     payment = _named(event.provider, event.key, event.charge).get()
     due = _make_due(payment, now)
-    operations.advance(payment_id=payment.id, now=now)
+    if operations.advance(payment_id=payment.id, now=now):  # approved there: captured at once
+        operations.advance(payment_id=payment.id, now=now)
     for refund_id in due:
         refunds.advance(refund_id=refund_id, now=now)
     Event.objects.filter(id=event_id).update(state=Event.State.DIGESTED)

@@ -67,6 +67,9 @@ def begin(
     now: datetime,
     save_card: bool = False,
     saved_card: UUID | None = None,
+    device: str = "desk",
+    client_ip: str = "",
+    off_session: bool = False,
 ) -> Payment:
     """Ask a provider for a payment that fills ``account``, or return the live one that already does.
 
@@ -81,16 +84,22 @@ def begin(
         pay_by: when it is closed if nothing was paid, aware UTC.
         save_card: the customer consented to have the card kept for their next payment.
         saved_card: one of ``queries.saved_cards``, to pay with it.
+        device: "phone" or "desk".
+        client_ip: the customer's address, kept while the payment lives; some providers ask for it.
+        off_session: nobody is there; the saved card is charged by its mandate.
 
     Returns:
-        The payment: "open" with ``url``, "paid", "processing", "closed" with its ``reason`` (declined), or "starting"
-        when the provider did not answer: nothing is charged, and it is safe to call again with the same id.
+        The payment: "open" with ``url`` or ``qr``, "paid", "processing", "closed" with its ``reason``
+        ("declined", "needs_customer"), or
+        "starting" when the provider did not answer: nothing is charged, and it is safe to call again with the same id.
 
     Raises:
-        NotOffered: "method", "amount" or "down" (with ``until``); "card" when the saved card is gone.
+        NotOffered: "method", "amount", "per_day" or "down" (with ``until``); "card" when the saved card is gone.
         DifferentPayment: this id was used for another payment.
     """
-    offered = queries.method_offered(market=market, money=money, method=method, now=now, with_fee=False)
+    offered = queries.method_offered(
+        market=market, money=money, method=method, now=now, with_fee=False, customer=customer
+    )
     if offered is None:
         raise NotOffered("method")
     if offered.why_not:
@@ -114,6 +123,9 @@ def begin(
         payer=payer,
         save_card=save_card and bool(payer) and card is None,
         saved_card=card.reference if card else "",
+        device=device,
+        client_ip=client_ip,
+        off_session=off_session and card is not None,
         state=PaymentState.STARTING,
         asked_at=now,
     )
@@ -183,10 +195,13 @@ def _live(account: UUID) -> Payment | None:
 
 
 def _is_same(live: Payment, wanted: Payment) -> bool:
+    """Whether going on with the live one does what is wanted. Once somebody has paid, on whichever device, it does."""
+
     def asks(one: Payment) -> tuple[object, ...]:
         return (one.provider, one.is_live, one.method, one.amount_minor, one.currency, one.save_card, one.saved_card)
 
-    return asks(live) == asks(wanted)
+    is_paid = live.state in {PaymentState.APPROVED, PaymentState.PROCESSING}
+    return asks(live) == asks(wanted) and (is_paid or live.device == wanted.device)
 
 
 def _is_leased(payment: Payment, now: datetime) -> bool:
@@ -210,6 +225,9 @@ def _lease_to_ask(payment: Payment, now: datetime) -> Call:
         payer=payment.payer,
         save_card=payment.save_card,
         saved_card=payment.saved_card,
+        device=payment.device,
+        client_ip=payment.client_ip,
+        off_session=payment.off_session,
     )
     start = partial(providers.provider(payment.provider).start, asked)
     return providers.prepare(payment.provider, start, payment.lease_until)
@@ -243,6 +261,7 @@ def _facts(payment: Payment) -> rules.PaymentFacts:
         pay_by=payment.pay_by,
         lease_until=payment.lease_until,
         next_step_at=payment.next_step_at,
+        absent_at=payment.absent_at,
     )
 
 
@@ -255,6 +274,13 @@ def _begin_look(payment: Payment, step: Step, now: datetime) -> Call:
             ask = partial(them.close, reference=payment.reference)
         case Step.LOOK:
             ask = partial(them.look, reference=payment.reference)
+        case Step.CAPTURE:
+            # Whatever is heard, it is looked at before it is captured again.
+            payment.state = PaymentState.PROCESSING
+            payment.absent_at = providers.absent_from(payment.provider, payment.lease_until)
+            payment.save(update_fields=["state", "absent_at"])
+            money = Money(payment.amount_minor, payment.currency)
+            ask = partial(them.capture, key=words_of(payment.id), reference=payment.reference, money=money)
         case _:
             hosted = not payment.saved_card
             ask = partial(them.find, key=words_of(payment.id), asked_at=payment.asked_at, is_hosted=hosted)
@@ -300,17 +326,21 @@ def _take_in(payment: Payment, seen: contract.Payment, now: datetime) -> None:
     if payment.state == PaymentState.CLOSED and seen.state != contract.PaymentState.CLOSED:
         payment.closing = True  # thought never begun, and there after all: nobody shall pay it any more
     if seen.declined and not payment.reason:
-        payment.reason, payment.detail = contract.Reason.DECLINED, seen.declined
+        payment.reason = contract.Reason.NEEDS_CUSTOMER if seen.needs_customer else contract.Reason.DECLINED
+        payment.detail = seen.declined
     match seen.state:
         case contract.PaymentState.PAID:
             _book(payment, seen, now)
         case contract.PaymentState.CLOSED:
             _close_for_good(payment, now)
         case contract.PaymentState.PROCESSING:
-            payment.state, payment.url = PaymentState.PROCESSING, ""
+            payment.state, payment.url, payment.qr = PaymentState.PROCESSING, "", ""
             _look_later(payment, now + rules.look_again_after(payment.looks), now)
+        case contract.PaymentState.APPROVED:
+            payment.state, payment.next_step_at = PaymentState.APPROVED, now
         case contract.PaymentState.OPEN:
-            payment.state, payment.url = PaymentState.OPEN, seen.url or payment.url
+            payment.state = PaymentState.OPEN
+            payment.url, payment.qr = seen.url or payment.url, seen.qr or payment.qr
             _look_later(payment, now + rules.look_again_after(payment.looks), now)
 
 
@@ -345,7 +375,7 @@ def _close_for_good(payment: Payment, now: datetime) -> None:
 
 
 def _end(payment: Payment, state: PaymentState, now: datetime) -> None:
-    payment.state, payment.url = state, ""
+    payment.state, payment.url, payment.qr, payment.client_ip = state, "", "", ""
     payment.next_step_at, payment.ended_at = None, now
 
 
@@ -383,7 +413,8 @@ def look_now(*, cause: UUID, now: datetime) -> None:
     due = Payment.objects.filter(cause=cause, state__in=LIVE_STATES).exclude(reference="")
     due.filter(lease_until__isnull=True).update(next_step_at=now)
     for id in due.values_list("id", flat=True):
-        advance(payment_id=id, now=now)
+        if advance(payment_id=id, now=now):  # approved there: captured at once
+            advance(payment_id=id, now=now)
 
 
 def close(*, account: UUID, now: datetime) -> None:

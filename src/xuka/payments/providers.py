@@ -7,12 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
 from django.utils.module_loading import import_string
 
 from xuka.kernel.outcome import Outcome, Unknown
+from xuka.payments import keys
 from xuka.payments.contract import Provider
 from xuka.payments.models import Health
 from xuka.payments.rules import LEASE_MARGIN, down_for
@@ -20,14 +22,22 @@ from xuka.payments.rules import LEASE_MARGIN, down_for
 
 @cache
 def provider(name: str) -> Provider:
-    """The connector of this name, built once per process from ``settings.PROVIDERS``."""
+    """The connector of this name, built once per process from ``settings.PROVIDERS`` or from the keys that are kept."""
+    if name not in settings.PROVIDERS:
+        return keys.build(*_kept()[name])
     options = dict(settings.PROVIDERS[name])
     return import_string(options.pop("connector"))(**options)
 
 
 def installed() -> tuple[str, ...]:
     """The names of the providers that this shop uses."""
-    return tuple(settings.PROVIDERS)
+    return (*settings.PROVIDERS, *_kept())
+
+
+@cache
+def _kept() -> dict[str, tuple[str, dict[str, Any]]]:
+    """Read once per process: keys change seldom, and pages are read often."""
+    return keys.opened()
 
 
 def is_installed(name: str, *, live: bool) -> bool:

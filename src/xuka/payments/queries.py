@@ -4,21 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Sum
+from django.db.models import Count, Q, Sum
 
 from xuka.kernel.money import Money
 from xuka.payments import providers, rules
-from xuka.payments.models import Event, Health, MethodFee, Payment, Refund, SavedCard
+from xuka.payments.models import (
+    Event,
+    Health,
+    MethodFee,
+    Payment,
+    Refund,
+    SavedCard,
+    SettlementDifference,
+    SettlementReport,
+    Voucher,
+    VoucherBatch,
+)
 from xuka.payments.rules import IN_FLIGHT, LIVE_STATES, PaymentState, Refundable, RefundState
 
 
 @dataclass(frozen=True, slots=True)
 class Offered:
-    """A way to pay. ``why_not``: "" or "amount" or "down" (then ``until`` says how long); ``fee`` is on top."""
+    """A way to pay; ``fee`` is on top.
+
+    Args:
+        why_not: "" or "amount", "per_day" (more than this person may pay with it within a day) or "down" (then
+            ``until`` says how long).
+        pays_within: how long the person has, where they take a slip to a shop.
+    """
 
     method: str
     provider: str
@@ -26,19 +43,25 @@ class Offered:
     can_be_saved: bool
     why_not: str = ""
     until: datetime | None = None
+    pays_within: timedelta | None = None
 
 
-def methods_offered(*, market: str, money: Money, now: datetime, with_fee: bool = True) -> list[Offered]:
-    """The ways to pay this amount in this market besides the wallet, in two queries; none when no provider is set.
+def methods_offered(
+    *, market: str, money: Money, now: datetime, with_fee: bool = True, customer: UUID | None = None
+) -> list[Offered]:
+    """The ways to pay this amount in this market besides the wallet, in three queries; none when no provider is set.
 
-    A method's limits are held against what is really asked: the amount and its fee.
+    Each method once: of several providers that have it, the first that answers. Its limits are held against what is
+    really asked: the amount and its fee.
 
     Args:
         with_fee: False when a fee, if any, is in the amount already: then none comes on top.
+        customer: whose payments of the last 24 hours count against a daily limit.
     """
     names = providers.installed()
     if not names:
         return []
+    spent = _spent_in_a_day(customer, money.currency, now) if customer else {}
     down = dict(Health.objects.filter(down_until__gt=now).values_list("provider", "down_until"))
     fees = dict(MethodFee.objects.filter(market=market).values_list("method", "basis_points"))
     offered = []
@@ -48,14 +71,41 @@ def methods_offered(*, market: str, money: Money, now: datetime, with_fee: bool 
                 continue
             least, most = method.limits[money.currency]
             fee = rules.fee(money, fees.get(method.name, 0) if with_fee else 0)
-            why_not = "down" if name in down else "" if least <= money.minor + fee.minor <= most else "amount"
-            offered.append(Offered(method.name, name, fee, method.can_be_saved, why_not, down.get(name)))
-    return offered
+            asked = money.minor + fee.minor
+            most_today = method.per_day.get(money.currency)
+            why_not = "down" if name in down else "" if least <= asked <= most else "amount"
+            if not why_not and most_today is not None and asked + spent.get(method.name, 0) > most_today:
+                why_not = "per_day"
+            offered.append(
+                Offered(method.name, name, fee, method.can_be_saved, why_not, down.get(name), method.pays_within)
+            )
+    first: dict[str, Offered] = {}
+    for one in offered:
+        there = first.get(one.method)
+        if there is None or (there.why_not and not one.why_not):
+            first[one.method] = one
+    return list(first.values())
 
 
-def method_offered(*, market: str, money: Money, method: str, now: datetime, with_fee: bool = True) -> Offered | None:
+def _spent_in_a_day(customer: UUID, currency: str, now: datetime) -> dict[str, int]:
+    """Minor units by method that this customer paid within the last 24 hours."""
+    rows = Payment.objects.filter(
+        customer_id=customer, state=PaymentState.PAID, ended_at__gt=now - timedelta(days=1), paid_currency=currency
+    )
+    return dict(rows.values_list("method").annotate(total=Sum("paid_minor")))
+
+
+def last_used(customer: UUID) -> str:
+    """The method that this customer paid with last, "" when they never did."""
+    rows = Payment.objects.filter(customer_id=customer, state=PaymentState.PAID).order_by("-ended_at")
+    return rows.values_list("method", flat=True).first() or ""
+
+
+def method_offered(
+    *, market: str, money: Money, method: str, now: datetime, with_fee: bool = True, customer: UUID | None = None
+) -> Offered | None:
     """How this method stands for this amount, as in ``methods_offered``; None when the market does not have it."""
-    offered = methods_offered(market=market, money=money, now=now, with_fee=with_fee)
+    offered = methods_offered(market=market, money=money, now=now, with_fee=with_fee, customer=customer)
     return next((one for one in offered if one.method == method), None)
 
 
@@ -132,6 +182,20 @@ def saved_cards(customer: UUID, *, provider: str = "") -> list[SavedCard]:
     return [card for card in rows.order_by("consented_at", "id") if card.is_live == modes[card.provider]]
 
 
+def is_expired(card: SavedCard, now: datetime) -> bool:
+    """Whether the last month in which the card is good is over."""
+    return (card.expires_year, card.expires_month) < (now.year, now.month)
+
+
+def cards_to_charge(*, customer: UUID, market: str, money: Money, now: datetime) -> list[SavedCard]:
+    """The customer's kept cards that can be charged this while nobody is there, at no fee; a provider that is down
+    for a while changes nothing."""
+    offered = method_offered(market=market, money=money, method="card", now=now)
+    if offered is None or not offered.can_be_saved or offered.fee.minor:
+        return []
+    return [card for card in saved_cards(customer, provider=offered.provider) if not is_expired(card, now)]
+
+
 def paid_with(cause: UUID) -> list[tuple[str, int]]:
     """(method, minor units) of everything that was captured for this as it was asked."""
     rows = Payment.objects.filter(cause=cause, state=PaymentState.PAID)
@@ -163,11 +227,13 @@ def undigested_events(*, limit: int = 500) -> list[UUID]:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """How much waits for a person: payments that differ, refunds that failed, events about nobody's payment."""
+    """How much waits for a person: payments that differ, refunds that failed, events about nobody's payment, and
+    what settlement reports and books do not agree on."""
 
     mismatched: int
     failed_refunds: int
     unknown_events: int
+    differences: int
 
 
 def waiting_for_a_person() -> Waiting:
@@ -177,7 +243,57 @@ def waiting_for_a_person() -> Waiting:
         mismatched=Payment.objects.filter(state=PaymentState.MISMATCHED).exclude(id__in=given_back).count(),
         failed_refunds=Refund.objects.filter(state=RefundState.FAILED).count(),
         unknown_events=Event.objects.filter(state=Event.State.UNKNOWN).count(),
+        differences=SettlementDifference.objects.filter(state=SettlementDifference.State.OPEN).count(),
     )
+
+
+def settlement_report(id: UUID) -> SettlementReport | None:
+    """One provider's report of one day."""
+    return SettlementReport.objects.filter(id=id).first()
+
+
+def open_differences(report: UUID) -> list[SettlementDifference]:
+    """What a report and the books do not agree on and nobody has settled, in the order in which it was found."""
+    rows = SettlementDifference.objects.filter(report_id=report, state=SettlementDifference.State.OPEN)
+    return list(rows.order_by("found_at", "id"))
+
+
+# -- vouchers ------------------------------------------------------------------------------------------------------
+
+
+def voucher_redeemed_by(customer: UUID, voucher_id: UUID) -> Voucher | None:
+    """The voucher that this customer redeemed, with its batch; None for any other."""
+    return Voucher.objects.select_related("batch").filter(id=voucher_id, redeemed_by_id=customer).first()
+
+
+def voucher(voucher_id: UUID) -> Voucher | None:
+    """The voucher of this id, with its batch. For staff."""
+    return Voucher.objects.select_related("batch", "redeemed_by").filter(id=voucher_id).first()
+
+
+def voucher_batch(batch_id: UUID) -> VoucherBatch | None:
+    """The batch of this id. For staff."""
+    return VoucherBatch.objects.filter(id=batch_id).first()
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many vouchers of a batch were redeemed and revoked, and how many are left."""
+
+    redeemed: int = 0
+    revoked: int = 0
+    left: int = 0
+
+
+def voucher_counts(batches: Iterable[UUID]) -> dict[UUID, Counts]:
+    """The counts of each of these batches, in one query."""
+    wanted = list(batches)
+    redeemed, revoked = Count("id", Q(redeemed_at__isnull=False)), Count("id", Q(revoked_at__isnull=False))
+    rows = Voucher.objects.filter(batch_id__in=wanted).values_list("batch_id")
+    return dict.fromkeys(wanted, Counts()) | {
+        id: Counts(used, gone, all_of_them - used - gone)
+        for id, used, gone, all_of_them in rows.annotate(used=redeemed, gone=revoked, all_of_them=Count("id"))
+    }
 
 
 # -- proof ---------------------------------------------------------------------------------------------------------
@@ -252,6 +368,24 @@ from payments_refund r join payments_payment p on p.id = r.payment_id
 group by p.id, r.currency
 having sum(r.amount_minor) > coalesce(p.paid_minor, 0) or r.currency <> p.paid_currency order by p.id
 """
+_VOUCHERS_OWED = """
+    select b.currency, b.value_minor, 0 from payments_voucher v join payments_voucherbatch b on b.id = v.batch_id
+    where b.sold_at is not null and v.redeemed_at is null and v.revoked_at is null
+"""
+# A redeemed voucher and its one transfer, side by side: whatever has no match, or another one, is wrong.
+_WRONG_VOUCHERS = """
+select coalesce(v.serial, t.cause::text), v.value_minor, t.amount, coalesce(v.currency, t.unit)
+from (
+    select v.*, b.value_minor, b.currency, b.liability_id, b.sold_at from payments_voucher v
+    join payments_voucherbatch b on b.id = v.batch_id where v.redeemed_at is not null
+) v
+full join (select * from ledger_transfer where leg = 'voucher_redeemed') t on t.cause = v.id
+left join ledger_account credit on credit.id = t.credit_id
+where v.id is null or t.id is null or v.sold_at is null
+    or (t.id, t.amount, t.unit, t.debit_id) is distinct from (v.transfer_id, v.value_minor, v.currency, v.liability_id)
+    or credit.kind <> 'wallet'
+order by 1
+"""
 
 
 def check_books() -> list[str]:
@@ -259,8 +393,10 @@ def check_books() -> list[str]:
 
     Proves that each payment that took money has its one transfer and no other, to whom it was for or aside; that what
     was captured is what was credited, by currency; that suspense holds what differs and was not given back, and
-    refunds in flight what is on its way; that each refund moved what its state says; and that no payment gave back
-    more than it took. A captured minor unit that is not booked, or booked twice, does not pass.
+    refunds in flight what is on its way; that each refund moved what its state says; that no payment gave back more
+    than it took; that each redeemed voucher came into a wallet once, and that what vouchers owe is the value of those
+    that are sold and neither redeemed nor revoked. A captured minor unit that is not booked, or booked twice, does
+    not pass.
     """
     return [
         f"The payment {id} is {state or 'not paid'} with {told or 0} {unit or ''}, its transfer says "
@@ -282,6 +418,15 @@ def check_books() -> list[str]:
         *(
             f"The payment {id} took {took} and gives back {back} {unit}."
             for id, took, back, unit in _asked(_GIVEN_BACK_TOO_MUCH)
+        ),
+        *_differing(
+            "Vouchers owe {held} {unit}, those sold and not used make {told}.",
+            _held(_VOUCHERS_OWED),
+            "voucher_liability",
+        ),
+        *(
+            f"The voucher {serial} of {value or 0} {unit} brought {amount or 0} into a wallet, or elsewhere."
+            for serial, value, amount, unit in _asked(_WRONG_VOUCHERS)
         ),
     ]
 

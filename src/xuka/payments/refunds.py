@@ -46,6 +46,27 @@ def give_back(*, cause: UUID, account: UUID, leg: str, amount_minor: int, now: d
     return sum(part for _, part in parts)
 
 
+def give_back_to(*, payments: list[tuple[UUID, int]], cause: UUID, account: UUID, leg: str, now: datetime) -> int:
+    """Send money from this account back to these payments, so much to each, in the caller's transaction.
+
+    The same cause and leg again changes nothing. What a payment has not left any more does not go to it.
+
+    Returns:
+        How much goes back this way, minor units.
+    """
+    there = Refund.objects.filter(cause=cause, account_id=account, leg=leg)
+    if there:
+        return sum(one.amount_minor for one in there)
+    wanted = dict(payments)
+    rows = Payment.objects.select_for_update().filter(id__in=wanted, state=PaymentState.PAID).order_by("id")
+    left = {one.payment_id: one.left_minor for one in queries.refundable(rows)}
+    parts = [(row, min(wanted[row.id], left[row.id])) for row in rows]
+    for payment, part in parts:
+        if part > 0:
+            _begin(payment, cause, account, leg, part, now)
+    return sum(max(part, 0) for _, part in parts)
+
+
 def _paid(account: UUID) -> list[Payment]:
     """The payments that filled the account, locked, the newest first."""
     rows = Payment.objects.select_for_update().filter(account_id=account, state=PaymentState.PAID)
@@ -282,7 +303,8 @@ def decide(
     if exit == "retry":
         refund.round += 1
         refund.state, refund.reason, refund.detail, refund.reference = RefundState.STARTING, "", "", ""
-        refund.asks, refund.looks, refund.next_step_at = 0, 0, now
+        # What seemed done in the round before is no measure of how long this one must be watched.
+        refund.asks, refund.looks, refund.done_at, refund.next_step_at = 0, 0, None, now
         _move(refund, "asked", refund.account_id, _in_flight(refund), now)
         journal.record(what="refund.asked", subject=refund.id, who=who, why=why, now=now)
     else:

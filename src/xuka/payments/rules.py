@@ -1,7 +1,12 @@
-"""The next step of a payment and of a refund; who may be asked for a fee. Pure."""
+"""The next step of a payment and of a refund; who may be asked for a fee; what a voucher's code is. Pure."""
 
 from __future__ import annotations
 
+import hashlib
+import hmac
+import re
+import unicodedata
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -27,7 +32,8 @@ EVENT_AT_MOST_BYTES = 64 * 1024
 class PaymentState(StrEnum):
     STARTING = "starting"  # written before the call; whether the provider took it is not known yet
     OPEN = "open"  # the customer can pay
-    PROCESSING = "processing"  # the customer paid; the provider does not know yet whether the money comes
+    APPROVED = "approved"  # the customer agreed; the money is to be captured
+    PROCESSING = "processing"  # the customer paid, or it is being captured; whether the money comes is not known yet
     PAID = "paid"  # captured as asked, and booked
     CLOSED = "closed"  # nothing was paid and nothing can be
     MISMATCHED = "mismatched"  # something else was captured than was asked: a person
@@ -37,7 +43,7 @@ class PaymentState(StrEnum):
         return [(state.value, state.name) for state in cls]
 
 
-LIVE_STATES = (PaymentState.STARTING, PaymentState.OPEN, PaymentState.PROCESSING)
+LIVE_STATES = (PaymentState.STARTING, PaymentState.OPEN, PaymentState.APPROVED, PaymentState.PROCESSING)
 
 
 class RefundState(StrEnum):
@@ -61,6 +67,7 @@ class Step(StrEnum):
     ASK = "ask"
     FIND = "find"  # by our key: the answer to the ask was never heard
     LOOK = "look"  # by the provider's id
+    CAPTURE = "capture"  # the customer agreed: take the money
     CLOSE = "close"  # nothing more shall be paid on it
     WAIT = "wait"
     FINISH = "finish"
@@ -76,7 +83,11 @@ class Next:
 
 @dataclass(frozen=True, slots=True)
 class PaymentFacts:
-    """Everything the next step of a payment depends on; times aware UTC."""
+    """Everything the next step of a payment depends on; times aware UTC.
+
+    Args:
+        absent_at: from when on a call that was not answered has surely done nothing.
+    """
 
     state: PaymentState
     has_reference: bool
@@ -84,12 +95,14 @@ class PaymentFacts:
     pay_by: datetime
     lease_until: datetime | None
     next_step_at: datetime | None
+    absent_at: datetime | None = None
 
 
 def next_payment_step(now: datetime, facts: PaymentFacts) -> Next:
     """What to do about a payment now. Asked again with the same facts, it answers the same.
 
-    A payment is asked only by the person who pays; here it is found, looked at and closed.
+    A payment is asked only by the person who pays; here it is found, looked at, captured and closed. What is over is
+    never captured; nor is it closed while a capture that was not answered may still be done over there.
     """
     if facts.state in {PaymentState.PAID, PaymentState.MISMATCHED} or facts.next_step_at is None:
         return Next(Step.FINISH)
@@ -100,7 +113,11 @@ def next_payment_step(now: datetime, facts: PaymentFacts) -> Next:
     if not facts.has_reference:
         return Next(Step.FIND)
     is_over = facts.closing or now >= facts.pay_by
-    return Next(Step.CLOSE if is_over and facts.state != PaymentState.PROCESSING else Step.LOOK)
+    if is_over and facts.state == PaymentState.APPROVED and facts.absent_at is not None and now < facts.absent_at:
+        return Next(Step.WAIT, facts.absent_at)
+    if is_over and facts.state != PaymentState.PROCESSING:
+        return Next(Step.CLOSE)
+    return Next(Step.CAPTURE if facts.state == PaymentState.APPROVED else Step.LOOK)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,3 +209,72 @@ def fee(money: Money, basis_points: int) -> Money:
 # 2015/2366) art. 62 (4).
 _EEA = "AT BE BG CY CZ DE DK EE ES FI FR GR HR HU IE IS IT LI LT LU LV MT NL NO PL PT RO SE SI SK"
 NO_FEES_IN = frozenset(_EEA.split())
+
+
+# -- voucher codes -------------------------------------------------------------------------------------------------
+
+# Crockford's base 32: no I, L, O, which are read as 1 and 0, and no U.
+ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+CODE_SIGNS = 16
+VOUCHERS_AT_MOST = 10_000
+_LOOK_ALIKE = str.maketrans("OIL", "011")
+# What people and their keyboards put between the groups, after full-width signs were made plain.
+_BETWEEN = re.compile(r"[\s\-_.·・ー\u2010-\u2015\u2212\u200b-\u200f\u2060\ufeff]+")
+
+
+class MistypedCode(Exception):
+    """Not a code: a sign is missing, too many or not of the alphabet, or the check sign does not fit."""
+
+
+def new_code(sign: Callable[[str], str]) -> str:
+    """A new voucher code: fifteen signs that ``sign`` drew from the alphabet (75 bits), and their check sign."""
+    signs = "".join(sign(ALPHABET) for _ in range(CODE_SIGNS - 1))
+    return signs + ALPHABET[_check(signs)]
+
+
+def grouped(code: str) -> str:
+    """As it is printed: ``7K3F-9QXD-20VW-M4RB``."""
+    return "-".join(code[at : at + 4] for at in range(0, CODE_SIGNS, 4))
+
+
+def code_of(typed: str) -> str:
+    """The sixteen signs of a code, typed with or without spaces, in lower case, or with full-width signs.
+
+    Raises:
+        MistypedCode: a wrong sign, or two exchanged, never make another well-formed code.
+    """
+    plain = unicodedata.normalize("NFKC", typed).upper()
+    code = _BETWEEN.sub("", plain).translate(_LOOK_ALIKE)
+    if len(code) != CODE_SIGNS or not set(code) <= set(ALPHABET):
+        raise MistypedCode("Not sixteen letters and digits.")
+    if _check(code[:-1]) != ALPHABET.index(code[-1]):
+        raise MistypedCode("The check sign does not fit.")
+    return code
+
+
+def _check(signs: str) -> int:
+    """The place in the alphabet of their check sign.
+
+    Each sign weighs another power of a generator of GF(32), so that one wrong sign or any two exchanged are seen.
+    """
+    total = 0
+    for sign in signs:
+        total = (total ^ ALPHABET.index(sign)) << 1
+        total ^= 0b100101 if total & 0b100000 else 0
+    return total
+
+
+def code_hash(code: str, key: bytes) -> str:
+    """The stored form of a code: without the key it neither opens a code nor confirms a guess."""
+    return hmac.new(key, code.encode(), hashlib.sha256).hexdigest()
+
+
+def can_be_kept(id: str, kind: str, *others: str) -> bool:
+    """Whether an event's words fit where they are kept: not too long, and nothing that is no character."""
+    fit = len(kind) <= 80 and all(len(one) <= 120 for one in (id, *others))
+    return fit and not any(one == "\0" or "\ud800" <= one <= "\udfff" for one in "".join((id, kind, *others)))
+
+
+def as_text(body: bytes) -> str:
+    """A body as the database takes it: what is no UTF-8, and the character that is none, are written as escapes."""
+    return body.decode(errors="backslashreplace").replace("\0", "\\x00")

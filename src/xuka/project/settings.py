@@ -25,6 +25,7 @@ def _flag(name: str) -> bool:
 DEMO = _flag("XUKA_DEMO")
 DEMO_CARRIER_URL = os.environ.get("XUKA_DEMO_CARRIER_URL", "http://127.0.0.1:8101")
 DEMO_PAYMENTS_URL = os.environ.get("XUKA_DEMO_PAYMENTS_URL", "http://127.0.0.1:8103")
+DEMO_PHONES_URL = os.environ.get("XUKA_DEMO_PHONES_URL", "http://127.0.0.1:8106")
 DEMO_INBOX_URL = os.environ.get("XUKA_DEMO_INBOX_URL", "")
 DEBUG = False
 TESTING = _flag("XUKA_TESTING")
@@ -43,6 +44,8 @@ def _secret_key() -> str:
 
 
 SECRET_KEY = _secret_key()
+# Keys that were replaced: what they signed and hashed, unused vouchers above all, stays good while they stand here.
+SECRET_KEY_FALLBACKS = os.environ.get("XUKA_OLD_SECRET_KEYS", "").split()
 ALLOWED_HOSTS = os.environ.get("XUKA_HOSTS", "localhost 127.0.0.1 [::1] testserver").split()
 CSRF_TRUSTED_ORIGINS = os.environ.get("XUKA_ORIGINS", "").split()
 SITE_URL = os.environ.get("XUKA_SITE_URL", "http://127.0.0.1:8000")
@@ -54,6 +57,8 @@ SHOP_NAME = os.environ.get("XUKA_SELLER_NAME", "Xuka 续卡")
 SELLER_LOGO = os.environ.get("XUKA_SELLER_LOGO", "")
 SELLER_COLOUR = os.environ.get("XUKA_SELLER_COLOUR", "")
 SELLER_MAIL = os.environ.get("XUKA_SELLER_MAIL", "seller@xuka.example")
+# What contract summaries tell end-users with disabilities.
+SELLER_ACCESSIBILITY = os.environ.get("XUKA_SELLER_ACCESSIBILITY", "").strip()
 # What receipts say of the seller. The demo's numbers are well-formed and nobody's; a real shop sets its own, or none.
 _SHOWN = DEMO or TESTING
 SELLER_ADDRESS = os.environ.get("XUKA_SELLER_ADDRESS", "Demo street 1 | 1000 Brussels | Belgium" if _SHOWN else "")
@@ -87,6 +92,7 @@ INSTALLED_APPS = [
     "xuka.receipts.apps.Config",
     "xuka.renewals.apps.Config",
     "xuka.support.apps.Config",
+    "xuka.reminders.apps.Config",
     "xuka.interfaces.apps.Config",
 ]
 
@@ -160,6 +166,8 @@ CACHES = {
 
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+if TESTING:  # a password worth keeping takes a quarter of a second to hash, for each of a thousand small shops
+    PASSWORD_HASHERS = [f"django.contrib.auth.hashers.{name}PasswordHasher" for name in ("MD5", "PBKDF2")]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
@@ -209,6 +217,7 @@ USERSESSIONS_TRACK_ACTIVITY = False
 LANGUAGE_CODE = "en"
 LANGUAGES = [
     ("zh-hans", "简体中文"),
+    ("zh-hant", "繁體中文"),
     ("ja", "日本語"),
     ("en", "English"),
     ("fr", "Français"),
@@ -234,6 +243,9 @@ WHITENOISE_USE_FINDERS = True
 DATA_UPLOAD_MAX_MEMORY_SIZE = 64 * 1024
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 100
 FILE_UPLOAD_MAX_MEMORY_SIZE = 64 * 1024
+# Where staff bring files, and how large a request may be there: a statement and the form around it.
+FILE_PAGES = ("/staff/payments/settlementreport/statement/",)
+FILE_UPLOAD_MAX_BYTES = 9 * 1024 * 1024
 
 SECURE = SITE_URL.startswith("https://")
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE
@@ -289,9 +301,11 @@ UNFOLD = {
 
 # What follows from what, by name: read by journal.record.
 REACTIONS = "xuka.interfaces.jobs.reactions.REACTIONS"
+# What makes a letter's HTML from its text when it is sent, by how its kind begins ("reminder_…").
+DRESS = {"reminder": "xuka.interfaces.jobs.reminder_words.dressed"}
 
 # Connectors by dotted path; each is called once per process with its settings.
-CARRIERS = {
+CARRIERS: dict[str, dict[str, object]] = {
     "airalo": {
         "connector": "xuka.connectors.carriers.airalo.connector.Airalo",
         "base_url": os.environ.get("XUKA_AIRALO_URL", "https://partners-api.airalo.com"),
@@ -300,8 +314,27 @@ CARRIERS = {
         "call_deadline": timedelta(seconds=float(os.environ.get("XUKA_AIRALO_DEADLINE_SECONDS", "20"))),
     },
 }
+# A network of one's own: docs/reference/own-network.md.
+if OWN_NETWORK_URL := os.environ.get("XUKA_OWN_NETWORK_URL", ""):
+    if not os.environ.get("XUKA_OWN_NETWORK_SECRET"):
+        raise ImproperlyConfigured("XUKA_OWN_NETWORK_URL needs XUKA_OWN_NETWORK_SECRET: requests are signed with it.")
+    CARRIERS["own_network"] = {
+        "connector": "xuka.connectors.carriers.own_network.connector.OwnNetwork",
+        "base_url": OWN_NETWORK_URL,
+        "secret": os.environ["XUKA_OWN_NETWORK_SECRET"],
+        "call_deadline": timedelta(seconds=float(os.environ.get("XUKA_OWN_NETWORK_DEADLINE_SECONDS", "10"))),
+    }
 # Cards are offered once a key is set.
 STRIPE_KEY = os.environ.get("XUKA_STRIPE_KEY", "")
+PROVIDER_CONNECTORS = {
+    "stripe": "xuka.connectors.payments.stripe.connector.Stripe",
+    "alipay": "xuka.connectors.payments.alipay.connector.Alipay",
+    "line_pay": "xuka.connectors.payments.line_pay.connector.LinePay",
+    "paypal": "xuka.connectors.payments.paypal.connector.PayPal",
+    "paypay": "xuka.connectors.payments.paypay.connector.PayPay",
+    "wechat_pay": "xuka.connectors.payments.wechat_pay.connector.WechatPay",
+}
+# From the environment; those whose keys are kept in the database come besides (``payments.keys``).
 PROVIDERS: dict[str, dict[str, object]] = {}
 if STRIPE_KEY:
     PROVIDERS["stripe"] = {
@@ -309,9 +342,12 @@ if STRIPE_KEY:
         "base_url": os.environ.get("XUKA_STRIPE_URL", "https://api.stripe.com"),
         "key": STRIPE_KEY,
         "webhook_secret": os.environ.get("XUKA_STRIPE_WEBHOOK_SECRET", ""),
+        "country": os.environ.get("XUKA_STRIPE_COUNTRY", "BE"),
+        "methods": os.environ.get("XUKA_STRIPE_METHODS", "card").split(),
+        "markets": os.environ.get("XUKA_STRIPE_MARKETS", "BE JP TW").split(),
         "call_deadline": timedelta(seconds=float(os.environ.get("XUKA_STRIPE_DEADLINE_SECONDS", "15"))),
     }
-CHANNELS = {
+CHANNELS: dict[str, dict[str, object]] = {
     "email": {
         "connector": "xuka.connectors.channels.smtp.connector.Smtp",
         "host": os.environ.get("XUKA_SMTP_HOST", "127.0.0.1"),
@@ -345,6 +381,67 @@ match SMS:
         }
     case _:
         raise ImproperlyConfigured(f"XUKA_SMS is smpp, http or empty, not {SMS!r}.")
+
+# Loyalty points: how many for 100 minor units paid, how many are worth one minor unit, and after how many days that
+# nobody touches them they lapse; 0: never.
+POINTS_EARNED = int(os.environ.get("XUKA_POINTS_EARNED", "1"))
+POINTS_PER_MINOR = int(os.environ.get("XUKA_POINTS_PER_MINOR", "1"))
+POINTS_LIVE_DAYS = int(os.environ.get("XUKA_POINTS_LIVE_DAYS", "0"))
+
+# Currencies besides a plan's own that prices are converted to, with the European Central Bank's rate and this margin
+# (200 is 2 %); a rate that is older than so many days is not used.
+CONVERSION_CURRENCIES = os.environ.get("XUKA_CONVERSION_CURRENCIES", "").split()
+CONVERSION_MARGIN = int(os.environ.get("XUKA_CONVERSION_MARGIN", "0"))
+RATES_LIVE_DAYS = int(os.environ.get("XUKA_RATES_LIVE_DAYS", "7"))
+
+USAGE_SOURCES = os.environ.get("XUKA_USAGE_SOURCES", "")
+# For how many days a usage record is kept once its day is over; less than 47 is taken as 47. Why 183: settings.md.
+USAGE_RECORDS_DAYS = int(os.environ.get("XUKA_USAGE_RECORDS_DAYS", "183"))
+
+# Each of these is offered to customers once it is configured.
+if os.environ.get("XUKA_VAPID_PRIVATE_KEY"):
+    CHANNELS["webpush"] = {
+        "connector": "xuka.connectors.channels.webpush.connector.WebPush",
+        "private_key": os.environ["XUKA_VAPID_PRIVATE_KEY"],
+        "contact": os.environ.get("XUKA_VAPID_CONTACT", SELLER_MAIL),
+        "ttl": timedelta(hours=float(os.environ.get("XUKA_WEBPUSH_TTL_HOURS", "24"))),
+        "allow_local": DEMO and _flag("XUKA_WEBPUSH_ALLOW_LOCAL"),
+    }
+if os.environ.get("XUKA_TELEGRAM_TOKEN"):
+    CHANNELS["telegram"] = {
+        "connector": "xuka.connectors.channels.telegram.connector.Telegram",
+        "base_url": os.environ.get("XUKA_TELEGRAM_URL", "https://api.telegram.org"),
+        "token": os.environ["XUKA_TELEGRAM_TOKEN"],
+    }
+if os.environ.get("XUKA_LINE_TOKEN"):
+    CHANNELS["line"] = {
+        "connector": "xuka.connectors.channels.line.connector.Line",
+        "base_url": os.environ.get("XUKA_LINE_URL", "https://api.line.me"),
+        "token": os.environ["XUKA_LINE_TOKEN"],
+    }
+if os.environ.get("XUKA_WECHAT_APP_ID"):
+    _fields = os.environ.get("XUKA_WECHAT_FIELDS", "first=subject,keyword1=text")
+    CHANNELS["wechat"] = {
+        "connector": "xuka.connectors.channels.wechat.connector.WeChat",
+        "base_url": os.environ.get("XUKA_WECHAT_URL", "https://api.weixin.qq.com"),
+        "app_id": os.environ["XUKA_WECHAT_APP_ID"],
+        "secret": os.environ.get("XUKA_WECHAT_SECRET", ""),
+        "template": os.environ.get("XUKA_WECHAT_TEMPLATE", ""),
+        "fields": dict(one.split("=", 1) for one in _fields.split(",")),
+    }
+
+# Texts to the card itself, by the network that runs it.
+if OWN_NETWORK_URL:
+    CHANNELS["card"] = {"connector": "xuka.interfaces.jobs.reminding.CardTexts"}
+# How a customer finds the shop in a chat, and what the chat's own messages to us are signed with.
+CHATS = {
+    name: {
+        "account": os.environ.get(f"XUKA_{name.upper()}_ACCOUNT", ""),
+        "secret": os.environ.get(f"XUKA_{name.upper()}_HOOK_SECRET", ""),
+    }
+    for name in ("telegram", "line", "wechat")
+    if name in CHANNELS
+}
 
 PROCRASTINATE_IMPORT_PATHS = ["xuka.interfaces.jobs.tasks"]
 

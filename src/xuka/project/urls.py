@@ -1,14 +1,17 @@
-"""All addresses: the shop, sign-in, webhooks, the back office, and the pages for what goes wrong."""
+"""All addresses: the shop, sign-in, webhooks, usage records, the back office, and the pages for what goes wrong."""
 
 from __future__ import annotations
 
 from django.urls import include, path
 
 from xuka.interfaces.backoffice.site import site as staff
+from xuka.interfaces.webhooks import usage
 
 urlpatterns = [
     path("", include("xuka.interfaces.web.urls")),
+    path("usage/<slug:source>/", usage.receive, name="usage"),
     path("webhooks/", include("xuka.interfaces.webhooks.urls")),
+    path("api/", include("xuka.interfaces.api.urls")),
     path("account/", include("allauth.account.urls")),
     path("account/sessions/", include("allauth.usersessions.urls")),
     path("staff/", staff.urls),

@@ -17,6 +17,15 @@ def receipts_about(cause: UUID) -> list[Receipt]:
     return list(_receipts().filter(cause=cause).order_by("issued_at", "-kind", "number"))
 
 
+def receipt_numbered(full_number: str) -> Receipt | None:
+    """The receipt of this printed number ("BE-2026-000017"); of a credit note's, the receipt that it corrects."""
+    series, _, number = full_number.strip().upper().rpartition("-")
+    if not number.isdecimal() or len(number) > 9:
+        return None
+    found = _receipts().filter(series_id=series, number=int(number)).first()
+    return found.corrects if found and found.is_credit_note else found
+
+
 def receipt_of(customer: UUID, id: UUID) -> Receipt | None:
     """This customer's receipt or credit note, None when there is none or it is someone else's."""
     return _receipts().filter(id=id, customer_id=customer).first()

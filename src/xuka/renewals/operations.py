@@ -6,6 +6,7 @@ of times, from anywhere. What the next step is, ``rules.next_step`` decides; her
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
@@ -19,6 +20,7 @@ from xuka.activation.models import Attempt
 from xuka.activation.operations import Call
 from xuka.catalogue import queries as catalogue
 from xuka.catalogue.models import PlanVersion
+from xuka.catalogue.rules import Renewal
 from xuka.journal import operations as journal
 from xuka.kernel import ids
 from xuka.kernel.money import Money, tax_inside
@@ -28,23 +30,31 @@ from xuka.ledger import queries as ledger_queries
 from xuka.lines import operations as lines
 from xuka.lines import queries as lines_queries
 from xuka.lines.queries import Line
-from xuka.lines.rules import run_anchor
+from xuka.metering import queries as metering
 from xuka.payments import operations as payments
 from xuka.payments import queries as payments_queries
 from xuka.payments.queries import Payment
-from xuka.renewals import rules, steps
-from xuka.renewals.models import Order, Quote
-from xuka.renewals.rules import Next, Stacked, State, Step
+from xuka.renewals import discounts, points, pricing, queries, rules, several, steps
+from xuka.renewals.discounts import CannotDiscount
+from xuka.renewals.models import Discount, ExpressWish, Order, Quote
+from xuka.renewals.pricing import NO_WISH, Priced, PriceWish
+from xuka.renewals.rules import Left, Next, Stacked, State, Step
+from xuka.renewals.several import Possible
 from xuka.renewals.steps import move_to
+from xuka.renewals.withdrawal_rules import Wish
 
 
 class CannotRenew(Exception):
-    """This card cannot be renewed with this plan now; ``code`` says why, ``possible_at`` when it can, if ever."""
+    """This card cannot be renewed with this plan now; ``code`` says why, ``possible_at`` when it can, if ever.
 
-    def __init__(self, code: str, possible_at: datetime | None = None) -> None:
+    ``most``: how many periods could be bought at once, where only so many could not.
+    """
+
+    def __init__(self, code: str, possible_at: datetime | None = None, most: int = 0) -> None:
         super().__init__(code)
         self.code = code
         self.possible_at = possible_at
+        self.most = most
 
 
 class UnknownQuote(Exception):
@@ -57,6 +67,21 @@ class QuoteExpired(Exception):
 
 class QuoteChanged(Exception):
     """The renewal would not do any more what the quote says; nothing was bought."""
+
+
+class DiscountGone(QuoteChanged):
+    """The coupon, the promotion or the points in the quote cannot be had any more; nothing was bought.
+
+    ``code``: one of ``discounts.CannotDiscount``.
+    """
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+class OrderedByAnother(Exception):
+    """Somebody else, who may renew this card too, is renewing it just now; nothing was bought."""
 
 
 class PaymentNotOffered(Exception):
@@ -94,59 +119,94 @@ class CannotDecide(Exception):
 # -- quote ---------------------------------------------------------------------------------------------------------
 
 
-def quote(*, line_id: UUID, plan_version_id: UUID, customer: UUID, now: datetime) -> Quote:
+def quote(
+    *,
+    line_id: UUID,
+    plan_version_id: UUID,
+    customer: UUID,
+    now: datetime,
+    wish: PriceWish = NO_WISH,
+    count: int = 1,
+    is_gift: bool = False,
+) -> Quote:
     """Say what this renewal costs and does, and promise it for 15 minutes.
 
+    ``customer`` is who pays: the card's owner, or the organiser of the owner's family.
+    Promotions count by themselves; ``wish`` says which coupon and how many points should.
+
+    Args:
+        count: how many periods are bought at once.
+
     The carrier is asked first (with no transaction open) whether it would do it and whether the seller's credit
-    covers it; where not, the quote says ``why_not`` and cannot be paid.
+    covers it; where not, or where the card is not in service, the quote says ``why_not`` and cannot be paid.
+
+    Args:
+        is_gift: the card is somebody else's (``gifts.quote``): the quote tells what the plan would be on an empty card.
 
     Raises:
-        CannotRenew: "unknown_line", "unknown_plan", "other_market", "too_late" (its last period ended too long ago)
-            or "too_far_ahead" (with ``possible_at``).
+        CannotRenew: "unknown_line", "unknown_plan", "other_market", or a code of ``rules.NotNow``, with
+            ``possible_at`` where that is known; "count": not a number of periods that can be bought at once; with
+            ``most``, "takes_away" where the next period would take from those before it, else "too_many_at_once";
+            "would_lose": a gift would take something from the card.
+        CannotDiscount: the wish cannot be fulfilled.
     """
-    line = lines_queries.line_of(customer, line_id)
-    version = catalogue.plan_version(plan_version_id)
+    if not 1 <= count <= (1 if is_gift else several.MOST_AT_ONCE):
+        raise CannotRenew("count", most=several.MOST_AT_ONCE)
+    line = lines_queries.plain_line(line_id) if is_gift else lines_queries.plain_line_to_renew(customer, line_id)
+    version = catalogue.offer(plan_version_id)
     if line is None:
         raise CannotRenew("unknown_line")
     if version is None or not version.plan.on_sale or version.plan.current_id != version.id:
         raise CannotRenew("unknown_plan")
     if (version.plan.market_id, version.carrier) != (line.market_id, line.carrier):
         raise CannotRenew("other_market")
-    activation.refresh_standing(line=line, now=now)
-    standing = activation_queries.standing_of(
-        line_id=line.id, carrier_name=line.carrier, package=version.package, now=now
-    )
-    stacked = _stacked(line, version, now)
-    return _new_quote(line, version, customer, stacked, standing.why_not, now)
+    if not version.package:
+        raise CannotRenew("only_new")
+    priced = pricing.price(version=version, customer=customer, wish=wish, count=count, now=now)
+    standing = activation.standing_of(line=line, package=version.package, now=now, count=count)
+    found = _given(line, version, now) if is_gift else _possible(line, version, now)
+    why_not = rules.OUT_OF_SERVICE.get(line.standing) or standing.why_not
+    return _new_quote(line, version, customer, found, count, priced, why_not, now, is_gift=is_gift)
 
 
-def quote_new(*, plan_version_id: UUID, customer: UUID, now: datetime) -> Quote:
+def quote_new(*, plan_version_id: UUID, customer: UUID, now: datetime, wish: PriceWish = NO_WISH) -> Quote:
     """Say what a new eSIM with this plan costs, and promise it for 15 minutes. Its ``line`` is None.
+
+    Promotions count by themselves; ``wish`` says which coupon and how many points should.
 
     The carrier is asked first (with no transaction open) for the seller's credit; where that does not cover it, the
     quote says ``why_not`` and cannot be paid.
 
     Raises:
         CannotRenew: "unknown_plan": it is not sold, or not as a new eSIM.
+        CannotDiscount: the wish cannot be fulfilled.
     """
     version = catalogue.plan_version(plan_version_id)
     if version is None or not version.plan.on_sale or version.plan.current_id != version.id:
         raise CannotRenew("unknown_plan")
     if not version.first_package:
         raise CannotRenew("unknown_plan")
+    priced = pricing.price(version=version, customer=customer, wish=wish, now=now)
     activation.refresh_balance(carrier_name=version.carrier, now=now)
     cost = Money(version.cost_minor, version.cost_currency)
     standing = activation_queries.standing_of_new(carrier_name=version.carrier, cost=cost, now=now)
-    return _new_quote(None, version, customer, _stacked(None, version, now), standing.why_not, now)
+    return _new_quote(None, version, customer, _possible(None, version, now), 1, priced, standing.why_not, now)
 
 
 def _new_quote(
-    line: Line | None, version: PlanVersion, customer: UUID, stacked: Stacked, why_not: str, now: datetime
+    line: Line | None,
+    version: PlanVersion,
+    customer: UUID,
+    found: Possible,
+    count: int,
+    priced: Priced,
+    why_not: str,
+    now: datetime,
+    *,
+    is_gift: bool = False,
 ) -> Quote:
-    tax = version.plan.market.tax_basis_points
-    price = rules.price(
-        plan_price=Money(version.price_minor, version.currency), label=version.plan_id, tax_basis_points=tax
-    )
+    stacked, policy = _together(found, count, version), catalogue.policy(version)
+    price = priced.price
     return Quote.objects.create(
         id=ids.new(),
         customer_id=customer,
@@ -155,46 +215,87 @@ def _new_quote(
         lines=list(price.lines),
         total_minor=price.total.minor,
         tax_minor=price.tax.minor,
-        tax_basis_points=tax,
+        tax_basis_points=version.plan.market.tax_basis_points,
+        points=price.points,
+        conversion=priced.told,
         currency=price.total.currency,
         starts_on_activation=stacked.starts_on_activation,
         starts_at=stacked.span.starts_at,
         ends_at=stacked.span.ends_at,
+        count=count,
+        most=len(found.periods),
+        spans=[[span.starts_at.isoformat(), span.ends_at.isoformat()] for span in stacked.spans],
+        again_at=rules.again_at(stacked=stacked, policy=policy, now=now),
         kept=list(stacked.kept),
         lost=list(stacked.lost),
+        is_gift=is_gift,
         why_not=why_not,
         quoted_at=now,
         expires_at=now + rules.QUOTE_LIVES,
     )
 
 
-def _stacked(line: Line | None, version: PlanVersion, now: datetime) -> Stacked:
-    """What it would do to this card; None for a card that is not there yet, and has nothing to keep."""
+def _possible(line: Line | None, version: PlanVersion, now: datetime, most: int = several.MOST_AT_ONCE) -> Possible:
+    """What it would do to this card, as often as it can be bought at once.
+
+    Args:
+        line: None for a card that is not there yet, and has nothing to keep; it is sold with one period.
+    """
+    policy = catalogue.policy(version)
     if line is None:
-        fresh = rules.stack(booked_until=None, queued=0, policy=catalogue.policy(version), now=now)
-        return replace(fresh, kept=())
-    timeline = lines_queries.timeline(line, now)
-    policy, until = catalogue.policy(version), timeline.valid_until
+        fresh = rules.stack(track=(), policy=policy, now=now)
+        return Possible((replace(fresh, kept=tuple(fact for fact in fresh.kept if fact["kind"] == "first_use")),))
+    track, last = lines_queries.booked_on(line.id, now)
+    left = _left(line, policy.renewal, now)
     try:
-        return rules.stack(
-            booked_until=until,
-            queued=sum(entry.projected for entry in timeline.entries),
-            policy=policy,
-            anchor=run_anchor(timeline.placed, policy.period, until) if until else None,
-            last=catalogue.policy(timeline.entries[-1].period.plan_version) if timeline.entries else None,
-            now=now,
-        )
-    except rules.TooFarAhead as error:
-        raise CannotRenew("too_far_ahead", error.possible_at) from error
-    except rules.TooLate as error:
-        raise CannotRenew("too_late") from error
+        return several.possible(
+            track=track, policy=policy, now=now, most=most, last=last, left=left,
+            lived=metering.lives([line.id], now)[line.id] if last and last.ending.stages else None,
+            beside=lines_queries.beside(line) if policy.renewal.mode == "independent" else (),
+        )  # fmt: skip
+    except rules.NotNow as error:
+        raise CannotRenew(error.code, error.possible_at) from error
+
+
+def _given(line: Line | None, version: PlanVersion, now: datetime) -> Possible:
+    """What a gift's quote may say: that it can be given, takes nothing, and what the plan is on an empty card."""
+    if not rules.takes_nothing(_possible(line, version, now, 1).periods[0]):
+        raise CannotRenew("would_lose")
+    return Possible(tuple(replace(one, lost=()) for one in _possible(None, version, now).periods))
+
+
+def _together(found: Possible, count: int, version: PlanVersion) -> Stacked:
+    """What so many of them do as one renewal. Raises CannotRenew: not so many."""
+    most = len(found.periods)
+    if count > most:
+        raise CannotRenew("takes_away" if found.why_no_more == "takes_away" else "too_many_at_once", most=most)
+    return several.together(found.periods[:count], policy=catalogue.policy(version))
+
+
+def _left(line: Line, terms: Renewal, now: datetime) -> Left | None:
+    """What is left of the data that runs, where these terms ask for it; None when nobody told."""
+    asks = (terms.opens_percent_left, terms.closes_percent_left, terms.max_left_bytes, terms.max_stacked)
+    if all(one is None for one in asks):
+        return None
+    usage = metering.usage_of(line, now=now)
+    if usage.as_of is None or usage.left_bytes is None or usage.of_bytes is None:
+        return None
+    return Left(usage.left_bytes, usage.of_bytes)
 
 
 # -- place and cancel ----------------------------------------------------------------------------------------------
 
 
 @transaction.atomic
-def place(*, order_id: UUID, quote_id: UUID, customer: UUID, now: datetime, pays_with: str = "wallet") -> Order:
+def place(
+    *,
+    order_id: UUID,
+    quote_id: UUID,
+    customer: UUID,
+    now: datetime,
+    pays_with: str = "wallet",
+    wish: Wish | None = None,
+) -> Order:
     """Buy what the quote says: from the customer's wallet if it holds enough, else once it does; or with ``pay``.
 
     The same id again finds the first order. A second buyer of the same quote, or of the same card while an order is
@@ -202,9 +303,12 @@ def place(*, order_id: UUID, quote_id: UUID, customer: UUID, now: datetime, pays
 
     Args:
         pays_with: "wallet", or a method of ``payments.queries.methods_offered``; its fee, if any, is in the total.
+        wish: that the service begins at once, where the customer expressed it; kept with the order.
 
     Raises:
-        UnknownQuote, QuoteExpired, QuoteChanged, PaymentNotOffered, DifferentOrder: nothing was bought.
+        UnknownQuote, QuoteExpired, QuoteChanged, PaymentNotOffered, DifferentOrder, OrderedByAnother: nothing was
+            bought.
+        DiscountGone: a ``QuoteChanged``: somebody else took the last coupon; nothing was bought.
         CannotPay: "method", "amount" or "down": nothing was bought.
     """
     quote = Quote.objects.select_related("plan_version__plan__market").filter(id=quote_id, customer_id=customer).first()
@@ -214,14 +318,19 @@ def place(*, order_id: UUID, quote_id: UUID, customer: UUID, now: datetime, pays
     first = _order_there(order_id, quote, customer)
     if first:
         return first
-    if line is not None and line.owner_id != customer:
+    if line is not None and not _may_buy(quote, line):
         raise UnknownQuote
     if now >= quote.expires_at:
         raise QuoteExpired
-    if not quote.payment_offered:
-        raise PaymentNotOffered(quote.why_not)
-    _require_same_result(quote, line, now)
-    return _new_order(order_id, quote, pays_with, now)
+    why_not = quote.why_not or (rules.OUT_OF_SERVICE.get(line.standing, "") if line else "")
+    if why_not:
+        raise PaymentNotOffered(why_not)
+    as_quoted(quote, line, now)
+    order = _new_order(order_id, quote, pays_with, now)
+    if wish is not None:
+        told = {"words": wish.words, "version": wish.version, "language": wish.language}
+        ExpressWish.objects.create(order=order, given_at=now, **told)
+    return order
 
 
 def _lock(quote: Quote) -> Line | None:
@@ -230,6 +339,13 @@ def _lock(quote: Quote) -> Line | None:
         return lines.lock(quote.line_id)
     Quote.objects.select_for_update(of=("self",)).get(id=quote.id)
     return None
+
+
+def _may_buy(quote: Quote, line: Line) -> bool:
+    """A card is renewed by its owner; a gift is for somebody else's."""
+    if quote.is_gift:
+        return line.owner_id not in (None, quote.customer_id)
+    return lines_queries.may_renew(quote.customer_id, line)
 
 
 def _order_there(order_id: UUID, quote: Quote, customer: UUID) -> Order | None:
@@ -243,20 +359,28 @@ def _order_there(order_id: UUID, quote: Quote, customer: UUID) -> Order | None:
             raise DifferentOrder
     ours = [order for order in there if order.customer_id == customer]
     if there and not ours:
-        raise QuoteChanged
+        raise OrderedByAnother
     return min(ours, key=lambda order: (order.id != order_id, order.quote_id != quote.id), default=None)
 
 
-def _require_same_result(quote: Quote, line: Line | None, now: datetime) -> None:
+def as_quoted(quote: Quote, line: Line | None, now: datetime) -> Stacked:
+    """What this quote's renewal would do to its card now, which is what it says. Writes nothing.
+
+    Raises:
+        QuoteChanged: it would not do that any more.
+    """
     quoted = Stacked(
         Span(quote.starts_at, quote.ends_at), quote.starts_on_activation, tuple(quote.kept), tuple(quote.lost)
     )
     try:
-        today = _stacked(line, quote.plan_version, now)
+        version = quote.plan_version
+        found = _given(line, version, now) if quote.is_gift else _possible(line, version, now, quote.count)
+        today = _together(found, quote.count, version)
     except CannotRenew as error:
         raise QuoteChanged from error
     if not rules.is_same_result(quoted=quoted, today=today):
         raise QuoteChanged
+    return today
 
 
 def _new_order(order_id: UUID, quote: Quote, pays_with: str, now: datetime) -> Order:
@@ -267,11 +391,13 @@ def _new_order(order_id: UUID, quote: Quote, pays_with: str, now: datetime) -> O
         customer_id=quote.customer_id,
         line_id=quote.line_id,
         is_first=quote.line_id is None,
+        is_gift=quote.is_gift,
         plan_version=quote.plan_version,
         quote=quote,
         track=quote.track,
         hold_id=ids.derived(order_id, "hold"),
         state=State.AWAITING_FUNDS,
+        count=quote.count,
         currency=quote.currency,
         total_minor=total.minor,
         tax_minor=tax_inside(total, quote.tax_basis_points).minor,
@@ -281,6 +407,7 @@ def _new_order(order_id: UUID, quote: Quote, pays_with: str, now: datetime) -> O
         pay_by=now + rules.PAY_WITHIN,
         next_step_at=now,
     )
+    less = _reserve(order, quote, now)
     ledger.open_account(id=order.hold_id, kind="hold", unit=order.currency, limited=True)
     who = f"customer:{order.customer_id}"
     journal.record(what="order.placed", subject=order.id, who=who, after={"total_minor": order.total_minor}, now=now)
@@ -289,7 +416,20 @@ def _new_order(order_id: UUID, quote: Quote, pays_with: str, now: datetime) -> O
     else:
         _pay_at_once(order, who, now)
     order.save(force_insert=True)
+    discounts.take(less, order=order, now=now)
     return order
+
+
+def _reserve(order: Order, quote: Quote, now: datetime) -> Sequence[Discount]:
+    """The points are held for the order; its discounts, which are returned, are locked and can be taken."""
+    try:
+        less = discounts.lock(quote)
+        points.hold(order_id=order.id, customer=order.customer_id, points=quote.points, now=now)
+    except CannotDiscount as error:
+        raise DiscountGone(error.code) from error
+    except ledger.InsufficientFunds as error:
+        raise DiscountGone("points") from error
+    return less
 
 
 def _pay_at_once(order: Order, who: str, now: datetime) -> None:
@@ -340,6 +480,9 @@ def pay(
     now: datetime,
     save_card: bool = False,
     saved_card: UUID | None = None,
+    device: str = "desk",
+    client_ip: str = "",
+    off_session: bool = False,
 ) -> Payment:
     """Begin, or go on with, a payment of what an order lacks; its money fills the order's hold, and the order goes on.
 
@@ -347,13 +490,14 @@ def pay(
 
     Args:
         payment_id: made by the payer's browser; the same id again asks nothing new.
+        device, client_ip, off_session: as ``payments.operations.begin`` has them.
 
     Returns:
         The payment, as ``payments.operations.begin`` does.
 
     Raises:
         UnknownOrder: no such order of this customer.
-        CannotPay: "not_waiting", "method", "amount", "down" or "card"; nothing was asked.
+        CannotPay: "not_waiting", "method", "amount", "per_day", "down" or "card"; nothing was asked.
         payments.DifferentPayment: this id was used for another payment.
     """
     with transaction.atomic():
@@ -363,6 +507,7 @@ def pay(
         if missing.minor <= 0:
             raise CannotPay("not_waiting")
         order.has_payments = True
+        _wait_for_the_slip(order, missing, method, now)
         order.save()
         market = order.market_id
     try:
@@ -380,11 +525,24 @@ def pay(
             pay_by=order.pay_by,
             save_card=save_card,
             saved_card=saved_card,
+            device=device,
+            client_ip=client_ip,
+            off_session=off_session,
             now=now,
         )
     except payments.NotOffered as error:
         raise CannotPay(error.code, error.until) from error
     return payment
+
+
+def _wait_for_the_slip(order: Order, missing: Money, method: str, now: datetime) -> None:
+    """Who takes a slip to a shop has as long as it is good; what was ordered waits, at the price that was told."""
+    offered = payments_queries.method_offered(
+        market=order.market_id, money=missing, method=method, now=now, with_fee=False
+    )
+    if offered and offered.pays_within and not offered.why_not:
+        order.pay_by = max(order.pay_by, order.placed_at + offered.pays_within)  # however often it is pressed
+        order.next_step_at = order.pay_by
 
 
 def _waiting_for_money(order_id: UUID, customer: UUID, now: datetime) -> Order:
@@ -437,6 +595,19 @@ def cancel(*, order_id: UUID, customer: UUID, now: datetime) -> Order:
     return order
 
 
+@transaction.atomic
+def call_off(*, order_id: UUID, why: str, now: datetime) -> Order:
+    """End an order that nobody is there to pay, for this word of ``auto_rules.CALLED_OFF``; what is paid all the same
+    goes back. Again, or once it is paid: changes nothing. Returns it as it is then."""
+    order = _locked(order_id)
+    assert order is not None, "orders are never deleted"
+    if order.state == State.AWAITING_FUNDS:
+        order.reason = why
+        move_to(order, State.CANCELLED, who="clock", now=now)
+        order.save()
+    return order
+
+
 # -- advance -------------------------------------------------------------------------------------------------------
 
 
@@ -450,9 +621,9 @@ def advance(*, order_id: UUID, now: datetime) -> bool:
         order = _locked(order_id)
         if order is None:
             return False
-        attempt = activation.attempt_of(cause=order.id, lock=True)
-        step = rules.next_step(now, steps.situation(order, attempt))
-        call = _take(step, order, attempt, now)
+        attempts = activation.locked_attempts(order.id)
+        step = rules.next_step(now, steps.situation(order, attempts))
+        call = _take(step, order, attempts, now)
         order.save()
     if call is None:
         return step.step not in {Step.WAIT, Step.FINISH}
@@ -462,7 +633,8 @@ def advance(*, order_id: UUID, now: datetime) -> bool:
         assert order is not None, "orders are never deleted"
         attempt, spare = activation.settle(call, outcome, now=now)
         steps.count_duplicates(order, spare, now)
-        goes_on = _take_if_free(order, attempt, now)
+        attempts = [attempt] if order.count == 1 else activation.locked_attempts(order.id)
+        goes_on = _take_if_free(order, attempts, now)
         order.save()
     return goes_on
 
@@ -472,21 +644,31 @@ def _locked(order_id: UUID) -> Order | None:
     return rows.filter(id=order_id).first()
 
 
-def _take(next: Next, order: Order, attempt: Attempt | None, now: datetime) -> Call | None:
+def _take(next: Next, order: Order, attempts: Sequence[Attempt], now: datetime) -> Call | None:
     """Take one step inside the transaction; returns the call to make after it, if the step is one."""
     order.next_step_at = next.until if next.step in {Step.WAIT, Step.FINISH} else now
+    attempt = _of_period(next.ordinal, attempts)
+    if next.step == Step.ASK:
+        return steps.ask(order, next.ordinal, attempt, now)
     take = steps.STEPS.get(next.step)
     return take(order, attempt, now) if take else None
 
 
-def _take_if_free(order: Order, attempt: Attempt, now: datetime) -> bool:
+def _of_period(ordinal: int, attempts: Sequence[Attempt]) -> Attempt | None:
+    return next((one for one in attempts if one.ordinal == ordinal), None)
+
+
+def _take_if_free(order: Order, attempts: Sequence[Attempt], now: datetime) -> bool:
     """After an answer: deliver in the same transaction if that is what follows. Returns whether it goes on at once."""
-    facts = steps.situation(order, attempt)
+    facts = steps.situation(order, attempts)
     following = rules.next_step(now, facts)
     if following.step == Step.DELIVER:
-        steps.deliver(order, attempt, now)
-        earned = replace(facts, state=State(order.state), hold_minor=facts.hold_minor - order.total_minor)
-        following = rules.next_step(now, earned)
+        steps.deliver(order, _of_period(following.ordinal, attempts), now)
+        is_earned = order.state == State.ACTIVE
+        earned = order.total_minor - order.given_back_minor if is_earned else 0
+        asked = steps.asked(order, attempts)
+        after = replace(facts, state=State(order.state), hold_minor=facts.hold_minor - earned, asked=asked)
+        following = rules.next_step(now, after)
     goes_on = following.step not in {Step.WAIT, Step.FINISH}
     order.next_step_at = now if goes_on else following.until
     return goes_on
@@ -498,52 +680,79 @@ EXITS = ("retry", "adopt", "refund", "close")
 
 
 @transaction.atomic
-def decide(*, order_id: UUID, exit: str, staff: UUID, why: str, now: datetime, reference: str = "") -> Order:
-    """A person ends what nobody could know.
+def decide(
+    *,
+    order_id: UUID,
+    exit: str,
+    staff: UUID,
+    why: str,
+    now: datetime,
+    reference: str = "",
+    ordinal: int | None = None,
+) -> Order:
+    """A person ends what nobody could know, of one period; the others of the order go their own way.
 
     ``retry``: ask the carrier once more. ``adopt``: it was done at the carrier, under ``reference``. ``refund``: the
     money goes back, and a late answer is looked for during 30 days. ``close``: it was surely not done; the money goes
     back and nobody looks any more.
 
+    Args:
+        ordinal: the period; may be left out where only one waits for a person.
+
     Raises:
         UnknownOrder: no such order.
-        CannotDecide: "no_reason", "no_reference", "not_waiting" (it needs no person), "being_asked" (a call is on the
+        CannotDecide: "no_reason", "no_reference", "not_waiting" (it needs no person), "which" (several periods
+            wait, and none was named), "being_asked" (a call is on the
             wire: try again in a minute), "first_adopt" (a new eSIM's profile only the carrier can tell: it goes on
             being looked for). Nothing was changed.
     """
     order = _locked(order_id)
     if order is None:
         raise UnknownOrder
-    attempt = activation.attempt_of(cause=order.id, lock=True)
+    waiting = queries.waiting_for_a_person(order, activation.locked_attempts(order.id))
+    attempt = _of_those(waiting, ordinal)
     _require_decidable(order, attempt, exit, why, reference, now)
-    assert attempt is not None
     who = f"staff:{staff}"
     match exit:
         case "retry":
             activation.allow_another_ask(attempt)
             order.promised_by = now + rules.PROMISE
-            move_to(order, State.ACTIVATING, who=who, why=why, now=now)
+            _go_on(order, len(waiting) == 1, who, why, now)
         case "adopt":
             activation.adopt_by_hand(attempt, reference=reference.strip(), now=now)
-            move_to(order, State.ACTIVATING, who=who, why=why, now=now)
+            _go_on(order, len(waiting) == 1, who, why, now)
         case "refund":
             activation.watch(attempt, until=now + rules.WATCH, now=now)
-            move_to(order, State.REFUNDING, who=who, why=why, now=now)
+            steps.give_back(order, attempt.ordinal, who=who, why=why, now=now)
         case "close":
             activation.declare_absent(attempt)
-            move_to(order, State.CANCELLED, who=who, why=why, now=now)
+            steps.give_back(order, attempt.ordinal, who=who, why=why, now=now, end=State.CANCELLED)
         case _:
             raise ValueError(exit)
-    journal.record(what="order.decided", subject=order.id, who=who, why=why, after={"exit": exit}, now=now)
+    told = {"exit": exit} if order.count == 1 else {"exit": exit, "ordinal": attempt.ordinal}
+    journal.record(what="order.decided", subject=order.id, who=who, why=why, after=told, now=now)
     order.save()
     return order
 
 
-def _require_decidable(
-    order: Order, attempt: Attempt | None, exit: str, why: str, reference: str, now: datetime
-) -> None:
-    if order.state != State.NEEDS_A_PERSON or attempt is None:
+def _of_those(waiting: Sequence[Attempt], ordinal: int | None) -> Attempt:
+    if ordinal is None and len(waiting) > 1:
+        raise CannotDecide("which")
+    found = next((one for one in waiting if ordinal in (None, one.ordinal)), None)
+    if found is None:
         raise CannotDecide("not_waiting")
+    return found
+
+
+def _go_on(order: Order, was_the_only_one: bool, who: str, why: str, now: datetime) -> None:
+    """The order goes on by itself, unless another of its periods still waits for a person."""
+    if was_the_only_one:
+        move_to(order, State.ACTIVATING, who=who, why=why, now=now)
+    else:
+        order.next_step_at = now
+
+
+def _require_decidable(order: Order, attempt: Attempt, exit: str, why: str, reference: str, now: datetime) -> None:
     if not why.strip():
         raise CannotDecide("no_reason")
     if exit == "adopt" and not reference.strip():

@@ -6,7 +6,7 @@ is one.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -16,33 +16,27 @@ from xuka.activation.models import Attempt
 from xuka.activation.operations import Call
 from xuka.journal import operations as journal
 from xuka.kernel import ids
+from xuka.kernel.money import Money, tax_inside
 from xuka.ledger import operations as ledger
 from xuka.ledger import queries as ledger_queries
 from xuka.ledger.rules import Leg, wallet_id
 from xuka.lines import operations as lines
+from xuka.lines import queries as lines_queries
 from xuka.lines.queries import Line
 from xuka.payments import operations as payments
 from xuka.payments import queries as payments_queries
 from xuka.payments import refunds
 from xuka.payments.queries import Standing
-from xuka.renewals import rules
+from xuka.renewals import discounts, points, rules
 from xuka.renewals.models import Order
 from xuka.renewals.rules import Asked, Situation, State, Step
 
 
-def situation(order: Order, attempt: Attempt | None) -> Situation:
+def situation(order: Order, attempts: Sequence[Attempt]) -> Situation:
     """Everything that the next step depends on; two queries more when a provider was ever asked for money."""
     wallet = wallet_id(customer=order.customer_id, currency=order.currency)
     balances = ledger_queries.balances([order.hold_id, wallet])
     standing = payments_queries.standing(order.hold_id) if order.has_payments else Standing()
-    asked = attempt and Asked(
-        state=attempt.state,
-        lease_until=attempt.lease_until,
-        unknown_asks=attempt.unknown_asks,
-        look_at=attempt.look_at,
-        retry_at=attempt.retry_at,
-        is_watched=attempt.watch_until is not None,
-    )
     return Situation(
         state=State(order.state),
         total_minor=order.total_minor,
@@ -50,11 +44,30 @@ def situation(order: Order, attempt: Attempt | None) -> Situation:
         wallet_minor=balances[wallet],
         pay_by=order.pay_by,
         promised_by=order.promised_by,
-        asked=asked,
+        asked=asked(order, attempts),
+        given_back_minor=order.given_back_minor,
         fills_from_wallet=order.pays_with == "wallet",
         live_payments=standing.live,
         in_flight_minor=standing.in_flight_minor,
         stuck_minor=standing.stuck_minor,
+    )
+
+
+def asked(order: Order, attempts: Sequence[Attempt]) -> tuple[Asked | None, ...]:
+    """What is known of each period of the order at the carrier, by its ordinal."""
+    there = {attempt.ordinal: _known(order, attempt) for attempt in attempts}
+    return tuple(there.get(ordinal) for ordinal in range(order.count))
+
+
+def _known(order: Order, attempt: Attempt) -> Asked:
+    return Asked(
+        state=attempt.state,
+        lease_until=attempt.lease_until,
+        unknown_asks=attempt.unknown_asks,
+        look_at=attempt.look_at,
+        retry_at=attempt.retry_at,
+        is_watched=attempt.watch_until is not None,
+        is_settled=attempt.ordinal not in order.open_ordinals,
     )
 
 
@@ -67,13 +80,14 @@ def _expire(order: Order, attempt: Attempt | None, now: datetime) -> None:
     move_to(order, State.EXPIRED, who="clock", now=now)
 
 
-def _ask(order: Order, attempt: Attempt | None, now: datetime) -> Call:
+def ask(order: Order, ordinal: int, attempt: Attempt | None, now: datetime) -> Call:
+    """Write down that the carrier is about to be asked for this period, for the first time or again."""
     if order.state == State.FUNDED:
         move_to(order, State.ACTIVATING, who="clock", now=now)
     call = activation.intend(
         there=attempt,
         cause=order.id,
-        ordinal=0,
+        ordinal=ordinal,
         carrier_name=order.plan_version.carrier,
         iccid=None if order.is_first else _card(order).iccid,
         package=order.plan_version.first_package if order.is_first else order.plan_version.package,
@@ -91,8 +105,30 @@ def _look(order: Order, attempt: Attempt | None, now: datetime) -> Call:
 
 
 def _give_back(order: Order, attempt: Attempt | None, now: datetime) -> None:
-    order.reason = (attempt.reason if attempt else "") or "not_delivered"
-    move_to(order, State.REFUNDING, who="clock", now=now)
+    assert attempt is not None, "what was never asked for is asked for first"
+    order.reason = attempt.reason or "not_delivered"
+    give_back(order, attempt.ordinal, who="clock", now=now)
+
+
+def give_back(
+    order: Order, ordinal: int, *, who: str, now: datetime, why: str = "", end: State = State.REFUNDING
+) -> None:
+    """This period is not delivered: its share goes back; the whole order ends as ``end`` if nothing else is left of it.
+
+    What is left of the hold then goes back as one sum, so an order of one period gives back its total.
+    """
+    if order.open_ordinals == [ordinal] and not order.delivered:
+        move_to(order, end, who=who, why=why, now=now)
+        return
+    order.given_back = [*order.given_back, ordinal]
+    share = order.share_minor(ordinal)
+    if share:
+        _back_to_source(order, f"share:{ordinal}", share, now)
+    after = {"ordinal": ordinal, "amount_minor": share, "currency": order.currency}
+    journal.record(
+        what="order.share_returned", subject=order.id, who=who, why=why or order.reason, after=after, now=now
+    )
+    _end_or_go_on(order, who, now)
 
 
 def _call_a_person(order: Order, attempt: Attempt | None, now: datetime) -> None:
@@ -101,7 +137,7 @@ def _call_a_person(order: Order, attempt: Attempt | None, now: datetime) -> None
 
 
 def deliver(order: Order, attempt: Attempt | None, now: datetime) -> None:
-    """The carrier took it: a new eSIM has its card, the period opens and the money is earned, together."""
+    """The carrier took it: a new eSIM has its card and the period opens; with the last one the money is earned."""
     assert attempt is not None
     assert attempt.activated_at is not None
     assert order.funded_at is not None
@@ -120,13 +156,27 @@ def deliver(order: Order, attempt: Attempt | None, now: datetime) -> None:
         track=order.track,
         now=now,
     )
-    hold, unit = order.hold_id, order.currency
+    order.delivered = [*order.delivered, attempt.ordinal]
+    _end_or_go_on(order, f"carrier:{attempt.carrier}", now)
+
+
+def _end_or_go_on(order: Order, who: str, now: datetime) -> None:
+    """Once every period is there or given back, what is left in the hold is earned: the tax inside it is what is left
+    of the receipt's when the credit note's is taken from it.
+    """
+    if order.open_ordinals:
+        order.next_step_at = now
+        return
+    back = order.given_back_minor
+    tax_back = tax_inside(Money(back, order.currency), order.quote.tax_basis_points).minor if back else 0
+    hold, unit, tax_minor = order.hold_id, order.currency, order.tax_minor - tax_back
     revenue, tax = ledger.houses("revenue", "tax", unit=unit)
-    net = Leg(order.id, "revenue", hold, revenue, unit, order.total_minor - order.tax_minor)
-    inside = Leg(order.id, "tax", hold, tax, unit, order.tax_minor)
+    net = Leg(order.id, "revenue", hold, revenue, unit, order.total_minor - back - tax_minor)
+    inside = Leg(order.id, "tax", hold, tax, unit, tax_minor)
     ledger.post(*(leg for leg in (net, inside) if leg.amount), now=now)
-    order.reason = ""
-    move_to(order, State.ACTIVE, who=f"carrier:{attempt.carrier}", now=now)
+    if not order.given_back:
+        order.reason = ""
+    move_to(order, State.ACTIVE, who=who, now=now)
 
 
 def _card(order: Order) -> Line:
@@ -211,6 +261,17 @@ def _back_to_source(order: Order, leg: str, amount_minor: int, now: datetime) ->
         ledger.post(Leg(order.id, leg, order.hold_id, _wallet_of(order), order.currency, rest), now=now)
 
 
+def send_back(order: Order, leg: str, amount_minor: int, *, to_wallet: bool, now: datetime) -> None:
+    """Send so much of the hold back to where it came from; to the wallet where the customer chose that.
+
+    The same leg again changes nothing.
+    """
+    if to_wallet:
+        ledger.post(Leg(order.id, leg, order.hold_id, _wallet_of(order), order.currency, amount_minor), now=now)
+    else:
+        _back_to_source(order, leg, amount_minor, now)
+
+
 def _write_off(order: Order, attempt: Attempt | None, now: datetime) -> None:
     """The money went back and the carrier took it after all: the seller's loss; nobody is charged again."""
     assert attempt is not None
@@ -243,7 +304,6 @@ STEPS: dict[Step, Callable[[Order, Attempt | None, datetime], Call | None]] = {
     Step.FILL: _fill,
     Step.FUND: _fund,
     Step.EXPIRE: _expire,
-    Step.ASK: _ask,
     Step.LOOK: _look,
     Step.DELIVER: deliver,
     Step.GIVE_BACK: _give_back,
@@ -269,6 +329,7 @@ def move_to(order: Order, state: State, *, who: str, now: datetime, why: str = "
         order.promised_by = now + rules.PROMISE
     if state in rules.TERMINAL_STATES:
         order.ended_at = now
+        _settle_discounts(order, now)
     if order.has_payments and before == State.AWAITING_FUNDS:
         payments.close(account=order.hold_id, now=now)
     journal.record(
@@ -280,3 +341,15 @@ def move_to(order: Order, state: State, *, who: str, now: datetime, why: str = "
         after={"state": state},
         now=now,
     )
+
+
+def _settle_discounts(order: Order, now: datetime) -> None:
+    """The order has ended. With service its coupon and points are used; without, the customer has them again."""
+    quote = order.quote
+    if not quote.points and not any("id" in line for line in quote.lines):
+        return
+    if order.state == State.ACTIVE or lines_queries.periods_of(order.id):
+        points.spend(order, quote.points, now=now)
+    else:
+        discounts.give_back(order, now=now)
+        points.give_back(order, quote.points, now=now)

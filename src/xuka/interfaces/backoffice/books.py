@@ -82,14 +82,16 @@ def _statement(account: Account, balance: int) -> dict[str, list]:
     return {"headers": ["when (UTC)", "leg", "other account", "amount", "after it", "because of"], "rows": rows}
 
 
-# The legs of payments and refunds, up to the colon, and whose they are; all others are an order's.
+# The legs of payments, refunds and vouchers, up to the colon, and whose they are; all others are an order's.
 _CAUSES = {"captured": "payment"} | dict.fromkeys(
     ("asked", "confirmed", "failed", "to_wallet", "paid_elsewhere"), "refund"
 )
+_CAUSES |= {"voucher_sold": "voucherbatch", "vouchers_revoked": "voucherbatch"}
+_CAUSES |= dict.fromkeys(("voucher_redeemed", "voucher_revoked"), "voucher")
 
 
 def cause_of(transfer: Transfer) -> str:
-    """Why money moved: the page of an order, a payment or a refund, or the staff member who gave a credit."""
+    """Why money moved: the page of an order, a payment, a refund or a voucher, or the staff who gave a credit."""
     if transfer.leg == "staff_credit":
         return format_html("credit {}", reading.short(transfer.cause))
     what = _CAUSES.get(transfer.leg.split(":")[0])

@@ -8,19 +8,19 @@ from uuid import UUID
 
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
-from django.urls import reverse
+from django.urls import URLPattern, path, reverse
 from unfold.decorators import display
 
 from xuka.interfaces import clock
 from xuka.interfaces.backoffice import reading, records, words
-from xuka.interfaces.backoffice.forms import NewCard
+from xuka.interfaces.backoffice.forms import CardStanding, NewCard
 from xuka.interfaces.backoffice.offers import MarketFilter
 from xuka.interfaces.backoffice.reading import Choices, Reading, amount, link, when
 from xuka.interfaces.web import formats
 from xuka.journal import queries as journal
 from xuka.lines import operations as lines
 from xuka.lines import queries
-from xuka.lines.models import Line
+from xuka.lines.models import Line, Standing
 from xuka.lines.rules import InvalidIccid
 from xuka.metering import queries as metering
 from xuka.renewals.models import Order
@@ -62,6 +62,28 @@ class Cards(Reading):
     def told_owner(self, line: Line) -> str:
         return link(line.owner.email, "accounts.user", line.owner_id) if line.owner else "in stock"
 
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.standing_view)
+        return [path("<uuid:line_id>/standing/", view, name="lines_line_standing"), *super().get_urls()]
+
+    def standing_view(self, request: HttpRequest, line_id: UUID) -> HttpResponse:
+        """Say that a card is in service, or why it is not."""
+        line = _line(str(line_id))
+        form = CardStanding(request.POST or None, initial={"standing": line.standing})
+        back = reverse("admin:lines_line_change", args=[line_id])
+        if request.method == "POST" and form.is_valid():
+            told, who = form.cleaned_data, f"staff:{reading.staff_id(request)}"
+            standing = Standing(told["standing"])
+            lines.set_standing(line_id=line.id, standing=standing, who=who, why=told["why"], now=clock.now())
+            messages.success(request, f"The card is now: {standing.label}.")
+            return HttpResponseRedirect(back)
+        does = (
+            "While a card is not in service nothing is sold for it, and its pages say why and what can be done. "
+            "What is booked on it stays, and its time runs."
+        )
+        about = [("Card", str(line)), ("Now", Standing(line.standing).label)]
+        return self.form_page(request, "Card's standing", form, does=does, button="Set", back=back, about=about)
+
     def has_add_permission(self, request: HttpRequest) -> bool:
         return reading.is_staff(request)
 
@@ -100,6 +122,7 @@ class Cards(Reading):
         line, now = _line(object_id), clock.now()
         told = {
             "facts": _about(line, now),
+            "standing_url": reverse("admin:lines_line_standing", args=[line.id]),
             "periods": _timeline(line, now),
             "orders": _orders(line),
             "timeline": records.story(journal.facts_about(line.id)),
@@ -135,6 +158,7 @@ def _about(line: Line, now: datetime) -> list[tuple[str, object]]:
         ("Carrier", line.carrier),
         ("Sold with", link(line.plan_version, "catalogue.planversion", line.plan_version_id)),
         ("Zone", line.zone),
+        ("Standing", Standing(line.standing).label),
         ("Added", when(line.created_at)),
         ("Claimed", when(line.claimed_at)),
         ("Id", line.id),

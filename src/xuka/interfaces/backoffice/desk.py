@@ -47,6 +47,12 @@ def standing() -> dict[str, Any]:
                 "Payments that differ", money.mismatched, _list("payments_payment", "state=waiting"), alarming=True
             ),
             _figure("Refunds failed", money.failed_refunds, _list("payments_refund", "state=failed"), alarming=True),
+            _figure(
+                "Settlement differs",
+                money.differences,
+                _list("payments_settlementdifference", "state=open"),
+                alarming=True,
+            ),
             # They stay, and do no harm: told, but no alarm.
             _figure("Unknown events", money.unknown_events, _list("payments_event", "state=unknown")),
             _figure("Messages failed", _failed_messages(), _list("messaging_message", "state=failed"), alarming=True),
@@ -68,6 +74,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
                 _item("Desk", "space_dashboard", "index"),
                 _item("Orders", "receipt_long", "renewals_order_changelist", waiting),
                 _item("Customers", "group", "accounts_user_changelist"),
+                _item("Families", "family_restroom", "accounts_family_changelist"),
                 _item("Cards", "sim_card", "lines_line_changelist"),
                 _item("Tickets", "support_agent", "support_ticket_changelist"),
                 _item("Recoveries", "lock_reset", "support_recovery_changelist", _recoveries()),
@@ -80,8 +87,15 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
             "items": [
                 _item("Payments", "credit_card", "payments_payment_changelist", money.mismatched),
                 _item("Refunds", "undo", "payments_refund_changelist", money.failed_refunds),
+                _item("Settlement", "rule_folder", "payments_settlementreport_changelist"),
+                _item("Differences", "difference", "payments_settlementdifference_changelist", money.differences),
                 _item("Webhook events", "webhook", "payments_event_changelist"),
                 _item("Fees", "percent", "payments_methodfee_changelist"),
+                _item("Discounts", "local_offer", "renewals_discount_changelist"),
+                _item("Voucher batches", "redeem", "payments_voucherbatch_changelist"),
+                _item("Vouchers", "confirmation_number", "payments_voucher_changelist"),
+                _item("Withdrawals", "keyboard_return", "renewals_withdrawal_changelist"),
+                _item("Payouts", "savings", "payments_payout_changelist"),
                 _item("Accounts", "account_balance_wallet", "ledger_account_changelist"),
                 _item("Transfers", "swap_horiz", "ledger_transfer_changelist"),
             ],
@@ -94,6 +108,15 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
                 _item("Quotes", "request_quote", "renewals_quote_changelist"),
                 _item("Attempts", "cell_tower", "activation_attempt_changelist"),
                 _item("Periods", "date_range", "lines_period_changelist"),
+            ],
+        },
+        {
+            "title": "Usage",
+            "separator": True,
+            "items": [
+                _item("Sources", "sensors", "metering_source_changelist"),
+                _item("Deliveries", "move_to_inbox", "metering_delivery_changelist"),
+                _item("Rejected records", "rule", "metering_rejected_changelist"),
             ],
         },
         {

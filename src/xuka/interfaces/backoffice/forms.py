@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterable
+from datetime import UTC, datetime, time
 from decimal import Decimal
 from typing import Any
 
 from django import forms
 from unfold.widgets import (
     UnfoldAdminDecimalFieldWidget,
+    UnfoldAdminFileFieldWidget,
     UnfoldAdminSelectWidget,
     UnfoldAdminTextareaWidget,
     UnfoldAdminTextInputWidget,
@@ -19,6 +22,8 @@ from xuka.catalogue.models import PlanVersion
 from xuka.interfaces.backoffice import words
 from xuka.kernel import ids
 from xuka.kernel.money import Money, decimals, from_major
+from xuka.lines.models import Standing
+from xuka.payments.rules import VOUCHERS_AT_MOST
 
 # No letters or digits that are taken for one another when read from a card.
 _CODE_LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
@@ -46,6 +51,12 @@ class Reason(forms.Form):
     )
 
 
+class CardStanding(Reason):
+    """Whether a card is in service, and why."""
+
+    standing = forms.ChoiceField(label="The card is", choices=Standing.choices, widget=UnfoldAdminSelectWidget())
+
+
 class Adoption(Reason):
     """The carrier did it: under which reference?"""
 
@@ -59,6 +70,22 @@ class Adoption(Reason):
     field_order = ("reference", "why")
 
 
+class Statement(forms.Form):
+    """A settlement file, as it was downloaded at the provider."""
+
+    provider = forms.ChoiceField(label="Provider", widget=UnfoldAdminSelectWidget())
+    file = forms.FileField(
+        label="File",
+        widget=UnfoldAdminFileFieldWidget(),
+        help_text="As it was downloaded there, not opened and saved again. At most 8 MB.",
+        error_messages={"required": "Choose the file.", "empty": "The file is empty."},
+    )
+
+    def __init__(self, *args: Any, providers: Iterable[str], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["provider"].choices = [(name, name) for name in providers]  # type: ignore[attr-defined]
+
+
 class PaidElsewhere(Reason):
     """It was paid back another way: under which reference?"""
 
@@ -68,6 +95,28 @@ class PaidElsewhere(Reason):
         widget=UnfoldAdminTextInputWidget(),
         help_text="Of the bank transfer, for example.",
         error_messages={"required": words.cannot_decide_money("no_reference")},
+    )
+    field_order = ("reference", "why")
+
+
+class GiveBack(Reason):
+    """A period that has not begun is given back: where to?"""
+
+    to_wallet = forms.BooleanField(
+        label="Into the customer's wallet", required=False, help_text="Only if the customer chose that."
+    )
+    field_order = ("to_wallet", "why")
+
+
+class Transferred(Reason):
+    """Credit is paid out: under which reference was the rest transferred?"""
+
+    reference = forms.CharField(
+        label="The reference of the bank transfer",
+        max_length=120,
+        required=False,
+        widget=UnfoldAdminTextInputWidget(),
+        help_text="Needed where something cannot go back to a card.",
     )
     field_order = ("reference", "why")
 
@@ -152,6 +201,41 @@ class Credit(Reason):
     def money(self) -> Money:
         """The amount; only after the form was found valid."""
         return self.cleaned_data["money"]
+
+
+class Vouchers(Credit):
+    """A batch of vouchers to make."""
+
+    number = forms.IntegerField(
+        label="How many",
+        min_value=1,
+        max_value=VOUCHERS_AT_MOST,
+        widget=UnfoldAdminTextInputWidget(attrs={"inputmode": "numeric"}),
+        help_text="One batch for each sale: a batch is sold, and can be revoked, as a whole.",
+    )
+    redeem_by = forms.DateField(
+        label="Can be redeemed until",
+        widget=UnfoldAdminTextInputWidget(attrs={"placeholder": "2027-12-31"}),
+        help_text="Through the end of this day (UTC). Print it on the cards.",
+    )
+    field_order = ("id", "amount", "currency", "number", "redeem_by", "why")
+
+    @property
+    def deadline(self) -> datetime:
+        """The last moment of the day chosen; only after the form was found valid."""
+        return datetime.combine(self.cleaned_data["redeem_by"], time.max, tzinfo=UTC)
+
+
+class Sale(Reason):
+    """Who bought a batch of vouchers."""
+
+    to = forms.CharField(
+        label="Sold to",
+        max_length=200,
+        widget=UnfoldAdminTextInputWidget(),
+        help_text="Who paid: a kiosk, a customer. They have the money back for what is revoked.",
+    )
+    field_order = ("to", "why")
 
 
 class NewCard(forms.Form):

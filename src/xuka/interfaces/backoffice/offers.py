@@ -1,17 +1,17 @@
-"""The catalogue as staff read it. It is written by ``xuka catalogue load`` only."""
+"""The catalogue as staff read it. It is written by ``xuka catalogue load``, and a plan at a time by ``plans``."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html, format_html_join
-from unfold.decorators import display
+from unfold.decorators import action, display
 
 from xuka.catalogue import queries as catalogue
 from xuka.catalogue.models import Market, Network, Plan, PlanVersion
-from xuka.interfaces.backoffice import reading
+from xuka.interfaces.backoffice import plans, reading
 from xuka.interfaces.backoffice.reading import Choices, Reading, link
 from xuka.interfaces.web import formats, texts
 
@@ -34,6 +34,23 @@ class Plans(Reading):
     search_fields = ("slug__icontains", "network__name__icontains", "names__icontains")
     search_help_text = "The plan's name or its network"
     fields = ("slug", "told_names", "market", "network", "seller", "told_price", "told_current", "on_sale")
+    actions_list = ("new_view",)
+    actions_detail = ("version_view", "sale_view")
+
+    @action(description="New plan", url_path="new")  # type: ignore[reportCallIssue]
+    def new_view(self, request: HttpRequest) -> HttpResponse:
+        """Write a plan with its terms, and see what they would do."""
+        return plans.edit(self, request, None)
+
+    @action(description="New version", url_path="version")  # type: ignore[reportCallIssue]
+    def version_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Write the next version of a plan, beginning with the terms sold now."""
+        return plans.edit(self, request, plans.plan_of(object_id).current)
+
+    @action(description="On or off sale", url_path="sale")  # type: ignore[reportCallIssue]
+    def sale_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Put a plan on sale, or take it off."""
+        return plans.sale(self, request, plans.plan_of(object_id))
 
     @display(description="name")
     def told_name(self, plan: Plan) -> str:
@@ -99,12 +116,17 @@ class PlanVersions(Reading):
     @display(description="period")
     def told_period(self, version: PlanVersion) -> str:
         period = catalogue.policy(version).period
-        return f"{period.length} × {period.unit.replace('_', ' ')}, {period.zone}, from {period.starts}"
+        said = (
+            f"{period.length} × {period.unit.replace('_', ' ')}, {period.zone}, from {period.starts.replace('_', ' ')}"
+        )
+        more = period.model_dump(exclude={"length", "unit", "zone", "starts"})
+        return ", ".join([said, *_plainly(more)])
 
     @display(description="renewed early")
     def told_renewal(self, version: PlanVersion) -> str:
         renewal = catalogue.policy(version).renewal
-        return f"{renewal.mode}, at most {renewal.max_ahead_days} days ahead"
+        said = f"{renewal.mode}, at most {renewal.max_ahead_days} days ahead"
+        return ", ".join([said, *_plainly(renewal.model_dump(exclude={"mode", "max_ahead_days"}))])
 
     @display(description="what customers are told")
     def told_terms(self, version: PlanVersion) -> str:
@@ -114,6 +136,11 @@ class PlanVersions(Reading):
     @display(description="policy document")
     def told_document(self, version: PlanVersion) -> str:
         return format_html('<pre class="bo-pre">{}</pre>', json.dumps(version.policy, indent=2, ensure_ascii=False))
+
+
+def _plainly(fields: dict[str, Any]) -> list[str]:
+    """Fields as words; those that say nothing are not among them."""
+    return [f"{name.replace('_', ' ')}: {str(value).replace('_', ' ')}" for name, value in fields.items()]
 
 
 class Networks(Reading):

@@ -18,7 +18,7 @@ from xuka.activation import queries as activation
 from xuka.activation.models import Attempt
 from xuka.interfaces import clock
 from xuka.interfaces.backoffice import books, reading, records, takings, words
-from xuka.interfaces.backoffice.forms import Adoption, Reason, say
+from xuka.interfaces.backoffice.forms import Adoption, GiveBack, Reason, say
 from xuka.interfaces.backoffice.reading import Choices, Reading, amount, card, link, when
 from xuka.interfaces.jobs import tasks
 from xuka.journal import queries as journal
@@ -26,10 +26,10 @@ from xuka.ledger import queries as ledger
 from xuka.lines.models import Period
 from xuka.messaging import queries as messaging
 from xuka.payments import queries as payments_queries
+from xuka.renewals import giving_back, queries
 from xuka.renewals import operations as renewals
-from xuka.renewals import queries
 from xuka.renewals.models import Order
-from xuka.renewals.rules import State
+from xuka.renewals.rules import OPEN_STATES, State
 
 NEEDS_A_PERSON_FIRST = Case(
     When(state=State.NEEDS_A_PERSON, then=Value(0)), default=Value(1), output_field=IntegerField()
@@ -87,6 +87,9 @@ class Orders(Reading):
         view = self.admin_site.admin_view
         return [
             path("<uuid:order_id>/decide/<str:exit>/", view(self.decide_view), name="renewals_order_decide"),
+            path(
+                "<uuid:order_id>/give-back/<int:ordinal>/", view(self.give_back_view), name="renewals_order_give_back"
+            ),
             path("<uuid:order_id>/advance/", view(require_POST(self.advance_view)), name="renewals_order_advance"),
             *super().get_urls(),
         ]
@@ -103,15 +106,17 @@ class Orders(Reading):
             "state": words.plain(order.state),
             "colour": words.STATE_COLOURS[order.state],
             "facts": _about(order),
-            "exits": words.EXITS.values() if order.state == State.NEEDS_A_PERSON else (),
+            "deciding": _deciding(order, attempts),
+            "exits": words.EXITS.values(),
             "decided_by": when(queries.decided_by(order)),
             "timeline": records.story(journal.facts_about(order.id), order.currency),
-            "attempts": [(_head(attempt), _asked(attempt)) for attempt in attempts],
+            "attempts": [(_head(order, attempt), _asked(attempt)) for attempt in attempts],
             "payments": takings.payments_of(payments),
             "refunds": takings.refunds_of(refunds),
             "transfers": books.moved(order.id, *(one.id for one in payments), *(one.id for one in refunds)),
             "messages_sent": _messages(order),
             "periods": _periods(order),
+            "unused": [one.ordinal for one in giving_back.unused(order, clock.now()) if one.why_not != "given_back"],
         }
         return self.page(request, "order", f"Order {order.id}", told)
 
@@ -120,6 +125,7 @@ class Orders(Reading):
         order, way = _order(order_id), words.EXITS.get(exit)
         if way is None:
             raise Http404
+        ordinal = _ordinal(order, request.GET.get("period", ""))
         form = (Adoption if way.needs_reference else Reason)(request.POST or None)
         back = reverse("admin:renewals_order_change", args=[order_id])
         if request.method == "POST" and form.is_valid():
@@ -130,6 +136,7 @@ class Orders(Reading):
                     staff=reading.staff_id(request),
                     why=form.cleaned_data["why"],
                     reference=form.cleaned_data.get("reference", ""),
+                    ordinal=ordinal,
                     now=clock.now(),
                 )
             except renewals.CannotDecide as error:
@@ -141,12 +148,37 @@ class Orders(Reading):
             ("Order", order.id),
             ("Customer", order.customer.email),
             ("Card", card(order.line)),
-            ("Amount", amount(order.total_minor, order.currency)),
+            *([] if ordinal is None else [("Period", _which(order, ordinal))]),
+            ("Amount", amount(order.total_minor if ordinal is None else order.share_minor(ordinal), order.currency)),
         ]
         is_open = order.state == State.NEEDS_A_PERSON
         if not is_open and not form.errors:
             say(form, words.cannot_decide("not_waiting"))
         return self.form_page(request, way.button, form, does=way.does, button=way.button, back=back, about=about)
+
+    def give_back_view(self, request: HttpRequest, order_id: UUID, ordinal: int) -> HttpResponse:
+        """Give a period that has not begun back for its customer, with a reason."""
+        order, form = _order(order_id), GiveBack(request.POST or None)
+        back = reverse("admin:renewals_order_change", args=[order_id])
+        if request.method == "POST" and form.is_valid():
+            told = form.cleaned_data
+            try:
+                giving_back.by_staff(
+                    order_id=order_id,
+                    ordinal=ordinal,
+                    staff=reading.staff_id(request),
+                    why=told["why"],
+                    to_wallet=told["to_wallet"],
+                    now=clock.now(),
+                )
+            except giving_back.CannotGiveBack as error:
+                form.add_error(None, words.cannot_give_back(error.code))
+            else:
+                messages.success(request, "Given back: the money is on its way, and the customer is told.")
+                return HttpResponseRedirect(back)
+        about = [("Order", order.id), ("Customer", order.customer.email), ("Card", card(order.line))]
+        button = "Give the period back"
+        return self.form_page(request, button, form, does=words.GIVE_PERIOD_BACK, button=button, back=back, about=about)
 
     def advance_view(self, request: HttpRequest, order_id: UUID) -> HttpResponse:
         """Move the order as far as it goes now; the carrier may be asked."""
@@ -170,6 +202,15 @@ def _order(id: UUID | str) -> Order:
     return order
 
 
+def _ordinal(order: Order, number: str) -> int | None:
+    """The ordinal of the period that is decided about, named from 1; None for an order of one."""
+    if order.count == 1 or not number:
+        return None
+    if number not in map(str, range(1, order.count + 1)):
+        raise Http404
+    return int(number) - 1
+
+
 # -- the parts of an order's page ----------------------------------------------------------------------------------
 
 
@@ -178,6 +219,7 @@ def _about(order: Order) -> list[tuple[str, object]]:
     return [
         ("Customer", link(order.customer.email, "accounts.user", order.customer_id)),
         ("Card", card(order.line)),
+        *([] if order.count == 1 else [("Periods", _how_many(order))]),
         ("Plan", link(order.plan_version, "catalogue.planversion", order.plan_version_id)),
         ("Total", amount(order.total_minor, order.currency)),
         ("Fee inside", amount(order.fee_minor, order.currency)),
@@ -196,8 +238,31 @@ def _about(order: Order) -> list[tuple[str, object]]:
     ]
 
 
-def _head(attempt: Attempt) -> dict[str, str]:
-    return {"state": attempt.state, "colour": words.STATE_COLOURS[attempt.state], "carrier": attempt.carrier}
+def _deciding(order: Order, attempts: list[Attempt]) -> list[tuple[str, str]]:
+    """(words, query) of each period of which a person decides; both are empty for an order of one."""
+    waiting = queries.waiting_for_a_person(order, attempts)
+    if order.count == 1:
+        return [("", "")] * len(waiting)
+    return [(_which(order, one.ordinal), f"?period={one.ordinal + 1}") for one in waiting]
+
+
+def _which(order: Order, ordinal: int) -> str:
+    return f"Period {ordinal + 1} of {order.count}"
+
+
+def _how_many(order: Order) -> str:
+    open_ = len(order.open_ordinals) if order.state in OPEN_STATES else 0
+    told = [(len(order.delivered), "delivered"), (len(order.given_back), "share given back"), (open_, "open")]
+    return f"{order.count}: " + ", ".join(f"{number} {what}" for number, what in told if number)
+
+
+def _head(order: Order, attempt: Attempt) -> dict[str, str]:
+    which = "" if order.count == 1 else f"{_which(order, attempt.ordinal)} · "
+    return {
+        "state": attempt.state,
+        "colour": words.STATE_COLOURS[attempt.state],
+        "carrier": f"{which}{attempt.carrier}",
+    }
 
 
 def _asked(attempt: Attempt) -> list[tuple[str, object]]:

@@ -169,6 +169,8 @@ _PAGES = {
     "refund.done": "renewals.order",
     "refund.decided": "renewals.order",
     "fee": "payments.methodfee",
+    "settlement": "payments.settlementreport",
+    "voucher": "payments.voucherbatch",
 }
 
 

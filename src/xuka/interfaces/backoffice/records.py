@@ -318,7 +318,7 @@ class Quotes(Reading):
 
     @display(description="lost")
     def told_lost(self, quote: Quote) -> str:
-        return " · ".join(texts.lost(quote.lost)) or reading.NOTHING
+        return " · ".join(texts.lost(quote.lost, quote.zone)) or reading.NOTHING
 
 
 # -- messages ------------------------------------------------------------------------------------------------------

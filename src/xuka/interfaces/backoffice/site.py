@@ -13,7 +13,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from unfold.sites import UnfoldAdminSite
 
-from xuka.accounts.models import User
+from xuka.accounts.models import Family, User
 from xuka.activation.models import Attempt
 from xuka.catalogue.models import Market, Network, Plan, PlanVersion
 from xuka.interfaces.backoffice import (
@@ -21,21 +21,38 @@ from xuka.interfaces.backoffice import (
     cards,
     customers,
     desk,
+    discounts,
+    families,
     fees,
     hooks,
+    leaving,
     offers,
     orders,
     reading,
     records,
     recoveries,
+    settlements,
     takings,
+    usage,
+    vouchers,
 )
 from xuka.journal.models import Fact
 from xuka.ledger.models import Account, Transfer
 from xuka.lines.models import Line, Period
 from xuka.messaging.models import Message
-from xuka.payments.models import Event, MethodFee, Payment, Refund
-from xuka.renewals.models import Order, Quote
+from xuka.metering.models import Delivery, Rejected, Source
+from xuka.payments.models import (
+    Event,
+    MethodFee,
+    Payment,
+    Payout,
+    Refund,
+    SettlementDifference,
+    SettlementReport,
+    Voucher,
+    VoucherBatch,
+)
+from xuka.renewals.models import Discount, Order, Quote, Withdrawal
 from xuka.support.models import Recovery, Ticket
 
 
@@ -93,11 +110,19 @@ def _turn_away(request: HttpRequest) -> HttpResponse:
 site = Staff(name="admin")
 site.register(Order, orders.Orders)
 site.register(User, customers.Customers)
+site.register(Family, families.Families)
 site.register(Line, cards.Cards)
 site.register(Payment, takings.Payments)
 site.register(Refund, takings.Refunds)
+site.register(Payout, leaving.Payouts)
+site.register(Withdrawal, leaving.Withdrawals)
+site.register(SettlementReport, settlements.Reports)
+site.register(SettlementDifference, settlements.Differences)
 site.register(Event, hooks.Events)
 site.register(MethodFee, fees.Fees)
+site.register(Discount, discounts.Discounts)
+site.register(VoucherBatch, vouchers.Batches)
+site.register(Voucher, vouchers.Vouchers)
 site.register(Account, books.Accounts)
 site.register(Transfer, books.Transfers)
 site.register(Fact, records.Facts)
@@ -107,6 +132,9 @@ site.register(Quote, records.Quotes)
 site.register(Message, records.Messages)
 site.register(Ticket, records.Tickets)
 site.register(Recovery, recoveries.Recoveries)
+site.register(Source, usage.Sources)
+site.register(Delivery, usage.Deliveries)
+site.register(Rejected, usage.RejectedRecords)
 site.register(Plan, offers.Plans)
 site.register(PlanVersion, offers.PlanVersions)
 site.register(Network, offers.Networks)

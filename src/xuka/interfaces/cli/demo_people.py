@@ -1,4 +1,4 @@
-"""The demo's customers, their wallets and their cards, here and at the stand-in carrier."""
+"""The demo's customers, their wallets and their cards, here, at the stand-in carrier and in their phones."""
 
 from __future__ import annotations
 
@@ -27,7 +27,12 @@ DEMO = UUID("9f1d1b5e-0f43-4c58-9a43-7d0d6a6d9c10")
 
 @dataclass(frozen=True, slots=True)
 class Guest:
-    """Someone with a card; ``began`` is how long ago its running period did."""
+    """Someone with a card.
+
+    Args:
+        began: how long ago its running period did.
+        used: how the phone has used data since; ``uses`` is how it does from now on.
+    """
 
     key: str
     language: str
@@ -36,22 +41,28 @@ class Guest:
     iccid: str
     plan: str
     began: timedelta
+    used: str
+    uses: str
 
 
 GUESTS = (
     Guest("xiaoyu", "zh-hans", "Europe/Brussels", Money(10_000, "EUR"), "8932020000000000127", "be-week-3gb-day",
-          timedelta(days=5)),
-    Guest("sato", "ja", "Asia/Tokyo", Money(15_000, "JPY"), "8981100000000000234", "jp-month-50gb", timedelta(days=21)),
+          timedelta(days=5), "ordinary", "heavy"),
+    Guest("sato", "ja", "Asia/Tokyo", Money(15_000, "JPY"), "8981100000000000234", "jp-month-50gb",
+          timedelta(days=21), "ordinary", "ordinary"),
     Guest("emma", "en", "Europe/Brussels", Money(0, "EUR"), "8932020000000000341", "be-week-3gb-day",
-          timedelta(days=8)),
+          timedelta(days=8), "light", "ordinary"),
+    Guest("yating", "zh-hant", "Asia/Taipei", Money(200_000, "TWD"), "8988692000000000563", "tw-week-3gb-day",
+          timedelta(days=4), "ordinary", "ordinary"),
 )  # fmt: skip
 
 
-def settle_in(*, carrier_url: str) -> None:
+def settle_in(*, carrier_url: str, phones_url: str) -> None:
     """Make people, wallets and cards that are missing. Calling it again changes nothing.
 
     Args:
         carrier_url: the stand-in carrier, which must know the same cards.
+        phones_url: the phones that they are in; what was used so far is told by them later, once the shop runs.
     """
     now = clock.now()
     people = {person.key: person for person in PEOPLE}
@@ -59,7 +70,11 @@ def settle_in(*, carrier_url: str) -> None:
         id=ids.derived(DEMO, "staff"), email=people["staff"].email, name=people["staff"].name, language="en",
         is_staff=True, is_superuser=True, now=now,
     )  # fmt: skip
-    with httpx.Client(base_url=carrier_url, timeout=10, trust_env=False) as carrier:
+    with (
+        httpx.Client(base_url=carrier_url, timeout=10, trust_env=False) as carrier,
+        httpx.Client(base_url=phones_url, timeout=10, trust_env=False) as phones,
+    ):
+        in_phones = {card["iccid"] for card in phones.get("/control/cards").raise_for_status().json()["cards"]}
         known = {sim["iccid"] for sim in carrier.get("/control/sims").raise_for_status().json()["sims"]}
         for guest in GUESTS:
             person = people[guest.key]
@@ -73,6 +88,8 @@ def settle_in(*, carrier_url: str) -> None:
                     id=ids.derived(user.id, "welcome"), now=now,
                 )  # fmt: skip
             ends_at = _card(guest, user.id, now)
+            if guest.iccid not in in_phones:
+                _in_a_phone(phones, guest, ends_at, now)
             if guest.iccid not in known:
                 _at_the_carrier(carrier, guest.iccid, _plan(guest.plan), ends_at)
         spare = _plan(SPARE_CARD.plan)
@@ -112,7 +129,24 @@ def _at_the_carrier(carrier: httpx.Client, iccid: str, plan: PlanVersion, ends_a
     carrier.post("/control/sims", json=told).raise_for_status()
 
 
+def _in_a_phone(phones: httpx.Client, guest: Guest, ends_at: datetime, now: datetime) -> None:
+    """Put the guest's card into a phone; its network slows it as its plan says."""
+    plan = _plan(guest.plan)
+    daily = [one for one in catalogue.policy(plan).quota.data.limits if one.window == "local_day"]
+    told = {
+        "iccid": guest.iccid,
+        "zone": guest.zone,
+        "network": plan.plan.network.mcc_mnc[0],
+        "profile": guest.used,
+        "then": guest.uses,
+        "since": (now - guest.began).isoformat(),
+        "until": ends_at.isoformat(),
+        "cap": {"bytes": daily[0].tiers[0].after_bytes, "kbps": daily[0].tiers[0].kbps} if daily else None,
+    }
+    phones.post("/control/cards", json=told).raise_for_status()
+
+
 def _plan(slug: str) -> PlanVersion:
     """The version of this plan that is sold now; the demo's own files have just been loaded."""
-    sold = [v for market in ("BE", "JP") for v in catalogue.plans_on_sale(market) if v.plan_id == slug]
+    sold = [version for version in catalogue.offers() if version.plan_id == slug]
     return sold[0]

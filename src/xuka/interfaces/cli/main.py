@@ -19,6 +19,12 @@ HELP = """xuka – sells, meters and renews prepaid data cards
   xuka orders show ID           one order with its facts and transfers
   xuka orders advance ID        move one order as far as it goes
   xuka orders due               what the sweeper would advance now
+  xuka plan-reminders           reminders for the cards that have none yet
+  xuka metering sources         who sends usage records, and how much was counted
+  xuka metering deliveries      the latest files of them; --read reads what waits
+  xuka metering recount         count every kept record again
+  xuka new provider NAME        files to begin a payment connector with, in a checkout
+  xuka usage-stream             count what comes over NATS JetStream, for ever
 
 Any other Django command works too: xuka migrate, xuka createsuperuser, …
 Settings come from the environment; see docs/reference/settings.md.
@@ -30,6 +36,11 @@ def main(arguments: list[str] | None = None) -> None:
     given = sys.argv[1:] if arguments is None else arguments
     if not given or given[0] in {"help", "--help", "-h"}:
         print(HELP)
+        return
+    if given[0] == "new":
+        from xuka.interfaces.cli import scaffold
+
+        scaffold.main(given[1:])
         return
     if given[0] == "demo":
         os.environ.setdefault("XUKA_DEMO", "1")

@@ -3,6 +3,9 @@
 ``update`` brings every catalogue up to date with the source and keeps what is translated; ``compile`` makes the ``.mo``
 files that are older than their ``.po``; ``check`` says what is missing and exits with 1. Babel does the work; Django's
 ``templatize`` turns a template into something that Babel's reader of Python understands.
+
+Traditional Chinese follows the Simplified: ``update`` writes each zh_Hant text anew from the zh_Hans one, by OpenCC and
+``data/zh-hant.tsv``, but for those with the line ``# by hand`` above them. Without OpenCC it leaves them as they are.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ import argparse
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -24,7 +27,9 @@ from django.utils.translation.template import templatize
 
 PACKAGE = Path(__file__).resolve().parents[2]
 LOCALE = PACKAGE / "locale"
-LANGUAGES = ("zh_Hans", "ja", "fr", "nl")
+LANGUAGES = ("zh_Hans", "zh_Hant", "ja", "fr", "nl")
+TAIWAN = PACKAGE.parents[1] / "data" / "zh-hant.tsv"
+BY_HAND = "by hand"
 
 # Which arguments hold the texts: (singular, plural), with "c" for the context.
 _SPECIFICATION: dict[str, Any] = {
@@ -104,9 +109,38 @@ def update(package: Path = PACKAGE, locale: Path = LOCALE) -> None:
         catalogue.header_comment = f"# Xuka, {catalogue.locale_identifier}"
         catalogue.msgid_bugs_address = catalogue.version = ""
         catalogue.last_translator = catalogue.language_team = "Xuka"
+        if language == "zh_Hant":
+            _follow(catalogue, _read(_po(locale, "zh_Hans"), "zh_Hans"))
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("wb") as file:
             write_po(file, catalogue, sort_by_file=True, include_lineno=False, width=100)
+
+
+def _follow(traditional: Catalog, simplified: Catalog) -> None:
+    """Write every traditional text from the simplified one of the same key, but for those by hand."""
+    if (convert := _converter()) is None:
+        return
+    written = {_key(message): message for message in simplified if message.id}
+    for message in traditional:
+        if not message.id or (BY_HAND in message.user_comments and all(_forms(message))):
+            continue
+        there = written.get(_key(message))
+        forms = tuple(convert(form) for form in _forms(there)) if there else ()
+        if all(forms) and forms:
+            message.string = forms if isinstance(message.id, tuple | list) else forms[0]
+
+
+def _converter() -> Callable[[str], str] | None:
+    """Simplified Chinese -> what is written in Taiwan; None where OpenCC, a tool of developers, is not installed."""
+    try:
+        from opencc import OpenCC  # pyright: ignore[reportMissingImports]
+    except ImportError:
+        return None
+    opencc = OpenCC("s2twp")
+    lines = TAIWAN.read_text(encoding="utf-8").splitlines()
+    words: dict[str, str] = dict(line.split("\t", 1) for line in lines if not line.startswith("#"))
+    known = re.compile("|".join(map(re.escape, sorted(words, key=len, reverse=True))))
+    return lambda text: known.sub(lambda found: words[found[0]], opencc.convert(text))
 
 
 def compile_stale(locale: Path = LOCALE) -> None:
@@ -171,7 +205,8 @@ def main() -> None:
     elif what == "compile":
         compile_stale()
     elif found := faults():
-        sys.exit("\n".join([*found, f"{len(found)} translations to mend: make messages, then edit the .po files."]))
+        told = f"{len(found)} translations to mend: make messages, edit the .po files, make messages once more."
+        sys.exit("\n".join([*found, told]))
     else:
         print(f"Every text is translated: {', '.join(LANGUAGES)}.")
 

@@ -9,10 +9,13 @@ from uuid import UUID
 from django.conf import settings
 from django.template.loader import render_to_string
 from django.utils import translation
+from django.utils.translation import gettext
 
+from xuka.accounts import queries as accounts
 from xuka.catalogue import queries as catalogue
 from xuka.interfaces.jobs import papers
-from xuka.interfaces.web import trail
+from xuka.interfaces.web import formats, texts, trail
+from xuka.interfaces.web.families import called
 from xuka.journal import queries as journal
 from xuka.kernel import ids
 from xuka.kernel.money import Money
@@ -20,6 +23,7 @@ from xuka.lines import queries as lines
 from xuka.messaging import operations as messaging
 from xuka.payments import queries as payments
 from xuka.payments.queries import Refund
+from xuka.renewals import auto_rules, gifts, points
 from xuka.renewals import queries as renewals
 from xuka.renewals.models import Order
 from xuka.renewals.rules import State
@@ -33,6 +37,8 @@ def write(*, order_id: UUID, kind: str, now: datetime) -> None:
     """
     order = renewals.order(order_id)
     if order is None or (kind == "returned" and is_told_with_the_end(order)):
+        return
+    if kind == "failed" and order.reason in auto_rules.CALLED_OFF:  # the reminder tells it, with the next try
         return
     kind = "issued" if kind == "renewed" and order.is_first else kind
     _to_customer(order, kind=kind, cause=cause_of_return(order) if kind == "returned" else order.id, now=now)
@@ -66,7 +72,17 @@ def cause_of_failure(refund: Refund) -> UUID:
     return ids.derived(refund.id, f"round:{refund.round}")
 
 
-def _to_customer(order: Order, *, kind: str, cause: UUID, now: datetime, money: Money | None = None) -> None:
+def write_about_period(
+    order: Order, *, kind: str, cause: UUID, money: Money, files: tuple[papers.File, ...], now: datetime
+) -> None:
+    """Queue the letter about one period of an order, with these files. Again: changes nothing."""
+    _to_customer(order, kind=kind, cause=cause, now=now, money=money, files=files)
+
+
+def _to_customer(
+    order: Order, *, kind: str, cause: UUID, now: datetime, money: Money | None = None,
+    files: tuple[papers.File, ...] = (),
+) -> None:  # fmt: skip
     customer = order.customer
     with translation.override(customer.language):
         told = _told(order, now) | {"refund": money}
@@ -78,7 +94,7 @@ def _to_customer(order: Order, *, kind: str, cause: UUID, now: datetime, money: 
             subject=" ".join(render_to_string(f"mail/{kind}.subject.txt", told).split()),
             text=render_to_string(f"mail/{kind}.txt", told),
             html=render_to_string(f"mail/{kind}.html", told),
-            attachments=papers.with_letter(order, kind, now),
+            attachments=files or papers.with_letter(order, kind, now),
             customer=customer.id,
             now=now,
         )
@@ -87,22 +103,62 @@ def _to_customer(order: Order, *, kind: str, cause: UUID, now: datetime, money: 
 def _told(order: Order, now: datetime) -> dict[str, Any]:
     """What every letter may tell about its order, in the language that is set."""
     money = trail.of(order)
+    line = None if order.is_gift else order.line  # a giver is told nothing of the card
+    # Who bought it for a family member is told of the card as long as they may see it.
+    is_seen = line is not None and lines.may_renew(order.customer_id, line)
+    owner = accounts.user(line.owner_id) if line and line.owner_id not in (None, order.customer_id) else None
     return {
         "order": order,
         "quote": order.quote,
-        "line": order.line,
+        "line": line,
+        "gift": gifts.gift_of(order.quote_id) if order.is_gift else None,
         "customer": order.customer,
         "plan_name": catalogue.name(order.plan_version.plan, order.customer.language),
         "zone": order.zone,
-        "timeline": lines.timeline(order.line, now) if order.line else None,
+        "holder": called(owner) if owner else "",
+        "timeline": lines.timeline(line, now) if line and is_seen else None,
         "decided_by": renewals.decided_by(order),
         "how_paid": trail.how_paid(money) if money.paid_minor else "",
         "went_back": trail.sentences(money),
+        "in_part": [*texts.in_part(order), *trail.sentences(money)] if order.given_back else [],
         "was_paid": money.paid_minor > 0,
         "url": f"{settings.SITE_URL}/orders/{order.id}/",
-        "install_url": f"{settings.SITE_URL}/cards/{order.line_id}/install/" if order.line_id else "",
+        "install_url": f"{settings.SITE_URL}/cards/{line.id}/install/" if line else "",
         "seller": settings.SELLER_NAME,
     }
+
+
+def tell_owner(*, order_id: UUID, now: datetime) -> None:
+    """Tell the owner of a card that somebody gave it a renewal, in the owner's language. Again: changes nothing.
+
+    Who gave it is told only as far as the giver wrote it; what it cost is not. An order that is no gift is left alone.
+    """
+    order = renewals.order(order_id)
+    if order is None or not order.is_gift or order.line is None or order.line.owner is None:
+        return
+    owner, gift = order.line.owner, gifts.gift_of(order.quote_id)
+    with translation.override(owner.language):
+        told = {
+            "customer": owner,
+            "gift": gift,
+            "line": order.line,
+            "zone": order.line.zone,
+            "plan_name": catalogue.name(order.plan_version.plan, owner.language),
+            "timeline": lines.timeline(order.line, now),
+            "url": f"{settings.SITE_URL}/cards/{order.line_id}/",
+            "seller": settings.SELLER_NAME,
+        }
+        messaging.queue(
+            cause=order.id,
+            kind="gift",
+            to=owner.email,
+            language=owner.language,
+            subject=" ".join(render_to_string("mail/gift.subject.txt", told).split()),
+            text=render_to_string("mail/gift.txt", told),
+            html=render_to_string("mail/gift.html", told),
+            customer=owner.id,
+            now=now,
+        )
 
 
 def alarm(*, order_id: UUID, what: str, now: datetime) -> None:
@@ -180,10 +236,56 @@ def alarm_about_refund(*, refund_id: UUID, now: datetime) -> None:
     )
 
 
+def alarm_about_settlement(*, report_id: UUID, now: datetime) -> None:
+    """Tell the seller on what a settlement report and the books do not agree. One letter each time that more is found.
+
+    Nothing is told of what was settled meanwhile.
+    """
+    report, found = payments.settlement_report(report_id), payments.open_differences(report_id)
+    if report is None or not found:
+        return
+    what = "settlement.differs"
+    times = sum(fact.what == what for fact in journal.facts_about(report.id))
+    kinds = "".join(f"- {one.kind.replace('_', ' ')}: {one.about}\n" for one in found[:20])
+    _to_seller(
+        cause=report.id,
+        kind=f"staff_{what}_{times}",
+        subject=f"Settlement of {report.provider} on {report.day}: {len(found)} to look at",
+        text=f"The report and the books do not agree.\n\n{kinds}\n{_staff_link('settlementreport', report.id)}",
+        now=now,
+    )
+
+
 def _to_seller(*, cause: UUID, kind: str, subject: str, text: str, now: datetime) -> None:
     messaging.queue(
         cause=cause, kind=kind, to=settings.SELLER_MAIL, language="en", subject=subject, text=text + "\n", now=now
     )
+
+
+def warn_about_points(*, customer: UUID, now: datetime) -> None:
+    """Tell a customer that points which nobody touches lapse, and when. One letter for each warning."""
+    user, warning = accounts.user(customer), points.warning(customer)
+    if user is None or warning is None or not user.email:
+        return
+    with translation.override(user.language):
+        told = {
+            "number": formats.number(warning.points),
+            "day": formats.day(warning.lapses_at, user.time_zone or "UTC"),
+        }
+        says = gettext(
+            "You have %(number)s points. Nobody has used them for a long time: on %(day)s they lapse. Renew a card "
+            "before that, and you keep all of them."
+        )
+        messaging.queue(
+            cause=ids.derived(customer, f"points:{warning.lapses_at.isoformat()}"),
+            kind="points_lapse",
+            to=user.email,
+            language=user.language,
+            subject=gettext("Your points lapse on %(day)s") % told,
+            text=f"{says % told}\n\n{settings.SITE_URL}/\n\n{settings.SELLER_NAME}\n",
+            customer=customer,
+            now=now,
+        )
 
 
 def _staff_link(what: str, id: UUID) -> str:

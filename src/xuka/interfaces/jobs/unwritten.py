@@ -8,9 +8,9 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.db.models import Case, CharField, Exists, OuterRef, Q, Value, When
+from django.db.models import Case, CharField, Exists, F, OuterRef, Q, Value, When
 
-from xuka.interfaces.jobs import letters, papers
+from xuka.interfaces.jobs import family_letters, letters, papers
 from xuka.journal import queries as journal
 from xuka.journal.models import Fact
 from xuka.messaging import queries as messaging
@@ -20,9 +20,12 @@ from xuka.payments.queries import Refund
 from xuka.payments.rules import IN_FLIGHT, LOOKS_BEFORE_ALARM, RefundState
 from xuka.receipts.models import Receipt
 from xuka.receipts.rules import CREDIT_NOTE, RECEIPT
+from xuka.renewals import auto_rules
 from xuka.renewals import queries as renewals
+from xuka.renewals import withdrawal as withdrawals
 from xuka.renewals.models import Order
 from xuka.renewals.rules import State
+from xuka.renewals.withdrawal_rules import GivenState, Why
 
 LOOKS_BACK = timedelta(days=30)
 # The letter that each of these facts asks for, once an order.
@@ -46,6 +49,15 @@ ALARMS = {
     "payment.disputed": "alarm_staff_about_dispute",
 }
 
+# The letter of each of these facts, one for each subject, and the job that writes it.
+SINGLE = {
+    "withdrawal.confirmed": ("acknowledge_withdrawal", "withdrawal_received"),
+    "withdrawal.settled": ("answer_withdrawal", "withdrawal_answer"),
+    "payout.asked": ("alarm_staff_about_payout", "staff_payout_asked"),
+    "payout.paid": ("tell_payout", "payout_paid"),
+    "payout.declined": ("tell_payout", "payout_declined"),
+}
+
 Span = tuple[datetime, datetime]
 
 
@@ -55,14 +67,26 @@ def missing_letters(now: datetime) -> list[tuple[str, UUID]]:
     Ten minutes are left to the letter's own job. A letter that is there counts, whatever its address.
     """
     span = (now - LOOKS_BACK, now - papers.OWN_TIME)
-    return [*_about_orders(span), *_about_returns(span), *_about_refunds(span), *_to_the_seller(span)]
+    return [
+        *_about_orders(span),
+        *_to_members(span),
+        *_to_owners(span),
+        *_about_returns(span),
+        *_about_refunds(span),
+        *_about_periods(span),
+        *_single(span),
+        *_to_the_seller(span),
+        *_about_settlements(span),
+    ]
 
 
 def missing_papers(now: datetime) -> list[UUID]:
-    """Orders funded in the last 30 days without their receipt, or given back without a credit note."""
+    """Orders funded in the last 30 days without their receipt, or given back, in part too, without a credit note."""
     issued = Receipt.objects.filter(cause=OuterRef("id"))
     unreceipted = ~Exists(issued.filter(kind=RECEIPT))
-    uncredited = Q(state__in=[State.REFUNDED, State.CANCELLED]) & ~Exists(issued.filter(kind=CREDIT_NOTE))
+    in_part = Q(state=State.ACTIVE) & ~Q(given_back=[])
+    given_back = Q(state__in=[State.REFUNDED, State.CANCELLED]) | in_part
+    uncredited = given_back & ~Exists(issued.filter(kind=CREDIT_NOTE))
     funded = Order.objects.filter(funded_at__range=(now - LOOKS_BACK, now - papers.OWN_TIME))
     return list(funded.filter(unreceipted | uncredited).order_by("funded_at", "id").values_list("id", flat=True))
 
@@ -74,10 +98,32 @@ def _about_orders(span: Span) -> list[tuple[str, UUID]]:
     named = Q(kind=OuterRef("kind")) | Q(kind=OuterRef("also"))
     written = Message.objects.filter(named, cause=OuterRef("subject"))
     rows = Fact.objects.filter(what__in=LETTERS, at__range=span).annotate(kind=kind, also=also).filter(~Exists(written))
+    rows = rows.exclude(what="order.cancelled", why__in=auto_rules.CALLED_OFF)
     for what, states in NEWS_WHILE.items():
         rows = rows.filter(~Q(what=what) | Exists(Order.objects.filter(id=OuterRef("subject"), state__in=states)))
     found = rows.order_by("id").values_list("kind", "subject")
     return list(dict.fromkeys((f"write_letter_{kind}", subject) for kind, subject in found))
+
+
+def _to_members(span: Span) -> list[tuple[str, UUID]]:
+    """Of orders for somebody else's card, whose owner was not told."""
+    theirs = (
+        Order.objects.filter(id=OuterRef("subject"), line__owner__isnull=False)
+        .exclude(customer=F("line__owner"))
+        .exclude(is_gift=True)
+    )
+    told = Message.objects.filter(cause=OuterRef("subject"), kind=family_letters.RENEWED)
+    rows = Fact.objects.filter(Exists(theirs), ~Exists(told), what="order.active", at__range=span)
+    return [("tell_member_renewed", subject) for subject in rows.order_by("id").values_list("subject", flat=True)]
+
+
+def _to_owners(span: Span) -> list[tuple[str, UUID]]:
+    """Of cards that were given a renewal."""
+    written = Message.objects.filter(kind="gift", cause=OuterRef("id"))
+    given = Order.objects.filter(is_gift=True, state=State.ACTIVE, ended_at__range=span, line__owner__isnull=False)
+    return [
+        ("write_letter_gift", id) for id in given.filter(~Exists(written)).order_by("id").values_list("id", flat=True)
+    ]
 
 
 def _about_returns(span: Span) -> list[tuple[str, UUID]]:
@@ -87,6 +133,27 @@ def _about_returns(span: Span) -> list[tuple[str, UUID]]:
         for order in orders
         if not letters.is_told_with_the_end(order) and not messaging.messages_about(letters.cause_of_return(order))
     ]
+
+
+def _single(span: Span) -> list[tuple[str, UUID]]:
+    return [
+        (job, subject)
+        for what, (job, kind) in SINGLE.items()
+        for subject in _subjects(what, span)
+        if not _is_written(subject, kind)
+    ]
+
+
+def _about_periods(span: Span) -> list[tuple[str, UUID]]:
+    """Of periods that were given back, or not; those that were withdrawn from are told with the answer to that."""
+    found: list[tuple[str, UUID]] = []
+    for what, kind in (("order.given_back", "given_back"), ("order.give_back_refused", "not_given_back")):
+        for order_id in _subjects(what, span):
+            rows = [row for row in withdrawals.given_back(order_id) if row.why != Why.WITHDRAWN]
+            told = [row for row in rows if (row.state == GivenState.DONE) == (kind == "given_back")]
+            if any(row.state != GivenState.ASKED and not _is_written(row.id, kind) for row in told):
+                found.append((f"write_letter_{kind}", order_id))
+    return found
 
 
 def _about_refunds(span: Span) -> list[tuple[str, UUID]]:
@@ -119,6 +186,16 @@ def _to_the_seller(span: Span) -> list[tuple[str, UUID]]:
     what = "payment.mismatched"
     unknown = [one for one in _subjects(what, span) if not _is_written(one, "staff_payment_mismatched")]
     return [*found, *(("alarm_staff_about_payment", subject) for subject in unknown)]
+
+
+def _about_settlements(span: Span) -> list[tuple[str, UUID]]:
+    """Of reports on which something still is open."""
+    what = "settlement.differs"
+    return [
+        ("alarm_staff_about_settlement", report)
+        for report in _subjects(what, span)
+        if not _is_written(report, f"staff_{what}_{_times(what, report)}") and payments.open_differences(report)
+    ]
 
 
 def _subjects(what: str, span: Span) -> list[UUID]:

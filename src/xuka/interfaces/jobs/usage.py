@@ -7,6 +7,7 @@ from datetime import datetime
 from xuka.activation import operations as activation
 from xuka.kernel.outcome import Done
 from xuka.lines import operations as lines
+from xuka.lines import queries as lines_queries
 from xuka.lines.queries import Line
 from xuka.metering import operations as metering
 
@@ -18,8 +19,12 @@ def read(line: Line, *, now: datetime) -> None:
         metering.note_asked(line_id=line.id, now=now)
         return
     told = outcome.value
+    running = lines_queries.timeline(line, now).running
     metering.record_reading(
         line_id=line.id,
+        iccid=line.iccid,
+        carrier=line.carrier,
+        period=running.span if running else None,
         unlimited=told.unlimited,
         remaining_bytes=told.remaining_bytes,
         total_bytes=told.total_bytes,

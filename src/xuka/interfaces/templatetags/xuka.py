@@ -11,11 +11,11 @@ from django.http import HttpRequest
 from django.template.loader import render_to_string
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
-from django.utils.translation import get_language, to_locale
+from django.utils.translation import to_locale
 
-from xuka.catalogue import queries as catalogue
 from xuka.interfaces import clock
 from xuka.interfaces.web import demo, formats, look, pwa, texts
+from xuka.interfaces.web.paper import summary
 from xuka.kernel.money import Money
 
 register = template.Library()
@@ -86,7 +86,7 @@ def machine_time(moment: datetime) -> str:
 @register.filter
 def plan_name(version) -> str:
     """The plan's name in the page's language."""
-    return catalogue.name(version.plan, get_language() or "en")
+    return texts.plan_name(version)
 
 
 @register.filter
@@ -111,6 +111,12 @@ def terms_title(version) -> str:
 def terms(version) -> list[texts.Term]:
     """The lines that must be on screen before paying."""
     return texts.terms(version)
+
+
+@register.simple_tag
+def summary_title(version) -> str:
+    """What the summary of this version is called: that of European law, or of the plan."""
+    return summary.title(version.plan.market_id)
 
 
 @register.filter
@@ -199,10 +205,10 @@ def is_demo() -> bool:
     return settings.DEMO
 
 
-@register.simple_tag
-def demo_bar() -> dict[str, object]:
+@register.simple_tag(takes_context=True)
+def demo_bar(context: template.Context) -> dict[str, object]:
     """What the demo's bar shows; only asked for in the demo."""
-    return demo.bar()
+    return demo.bar(context.get("user"))
 
 
 @register.filter

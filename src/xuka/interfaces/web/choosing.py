@@ -16,6 +16,7 @@ from xuka.catalogue.rules import Conditions, Period, Policy, conditions, day_sta
 from xuka.interfaces.web import formats, texts
 from xuka.kernel.money import Money
 from xuka.kernel.span import Span
+from xuka.renewals.models import Quote
 
 # The bar of a renewal is drawn in a box this wide.
 BAR = 1000
@@ -45,6 +46,23 @@ def change(*, starts_at: datetime, ends_at: datetime, starts_on_activation: bool
     return Change(starts_at, ends_at, old, BAR - old)
 
 
+def begins(*, starts_at: datetime, now: datetime, waits_for_use: bool, runs: bool, zone: str) -> str:
+    """When time that is bought now begins, in a sentence.
+
+    Args:
+        waits_for_use: nobody knows yet: it begins when it is first used.
+        runs: something is booked on the card that is not over.
+    """
+    if waits_for_use:
+        return gettext("Bought now, it begins when it is first used.")
+    if starts_at > now:
+        told = {"time": formats.moment(starts_at, zone), "place": formats.place(zone)}
+        return gettext("Bought now, it begins later: on %(time)s (%(place)s), after what is booked.") % told
+    if runs:
+        return gettext("It begins at once, although something is booked already.")
+    return gettext("It begins as soon as the carrier has it, usually within a minute.")
+
+
 # --- what to know before renewing ---------------------------------------------------------------------------------
 
 
@@ -72,6 +90,10 @@ def before_you_renew(policy: Policy, price: Money) -> list[Condition]:
 
 def earliest(facts: Conditions) -> str:
     """From when a card can be renewed."""
+    if facts.terms.only_new:
+        return gettext("Never: this plan comes with a new eSIM only.")
+    if facts.terms.opens_days is not None:
+        return _opens(facts.terms.opens_days, facts.terms.opens_percent_left)
     says = ngettext(
         "At once, as long as the new end is at most %(count)d day away.",
         "At once, as long as the new end is at most %(count)d days away.",
@@ -80,8 +102,30 @@ def earliest(facts: Conditions) -> str:
     return says % {"count": facts.max_ahead_days}
 
 
+def _opens(days: int, percent: int | None) -> str:
+    says = ngettext("In the last %(count)d day before the end.", "In the last %(count)d days before the end.", days)
+    if percent is None:
+        return says % {"count": days}
+    told = {"days": says % {"count": days}, "percent": formats.percent(percent * 100)}
+    return gettext("%(days)s Earlier once at most %(percent)s of the data is left.") % told
+
+
 def latest(facts: Conditions) -> str:
-    """Until when a card can be renewed."""
+    """Until when a card can be renewed, and down to how much data."""
+    closes = facts.terms.closes_percent_left
+    if closes is None:
+        return _latest(facts)
+    if closes == 0:
+        return gettext("%(latest)s And only while there is data left.") % {"latest": _latest(facts)}
+    told = {"latest": _latest(facts), "percent": formats.percent(closes * 100)}
+    return gettext("%(latest)s And only while more than %(percent)s of the data is left.") % told
+
+
+def _latest(facts: Conditions) -> str:
+    if facts.terms.closes_hours and not facts.renewable_days:
+        hours = facts.terms.closes_hours
+        says = ngettext("Up to %(count)d hour before the end.", "Up to %(count)d hours before the end.", hours)
+        return says % {"count": hours}
     if facts.renewable_days is None:
         return gettext("Unknown: the carrier does not tell. Renew before the end and you are safe.")
     if facts.renewable_days == 0:
@@ -92,9 +136,17 @@ def latest(facts: Conditions) -> str:
 
 def early(facts: Conditions) -> str:
     """What becomes of the time when a card is renewed before its end."""
-    if facts.mode == "add":
-        return gettext("The new time is added after all that is booked.")
-    return gettext("The new time waits and begins when the time before it ends.")
+    match facts.mode:
+        case "add":
+            return gettext("The new time is added after all that is booked.")
+        case "queue":
+            return gettext("The new time waits and begins when the time before it ends.")
+        case "replace":
+            return gettext("The new time begins at once, and what is left of the time before is lost.")
+        case "longest":
+            return gettext("The new time begins at once; of its end and the one booked the later counts.")
+        case "independent":
+            return gettext("The new time begins at once, beside what runs, and each has its own end.")
 
 
 def _number(facts: Conditions) -> str:
@@ -109,10 +161,23 @@ def _kept(facts: Conditions) -> list[str]:
     says = {
         "time": gettext("All the time you have already paid for."),
         "data": gettext("The data that comes with it."),
+        "data_longer": _data_longer(facts.terms.carry_most_bytes),
+        "voice": gettext("Calls that are left, as long as they last now."),
+        "voice_longer": gettext("Calls that are left: they last as long as the new time."),
+        "sms": gettext("Texts (SMS) that are left, as long as they last now."),
+        "sms_longer": gettext("Texts (SMS) that are left: they last as long as the new time."),
         "queued": gettext("Renewals that are already waiting come first."),
+        "queued_behind": gettext("What you have booked further ahead: it follows the new time."),
     }
     history = [gettext("The history of your orders and receipts.")] if facts.history_kept else []
     return [says[one] for one in facts.kept if one in says] + history
+
+
+def _data_longer(most_bytes: int | None) -> str:
+    if most_bytes is None:
+        return gettext("Data that is left: it lasts as long as the new time.")
+    told = {"volume": formats.volume(most_bytes)}
+    return gettext("Of the data that is left at most %(volume)s: they last as long as the new time.") % told
 
 
 def _lost(facts: Conditions) -> tuple[str, ...]:
@@ -130,11 +195,40 @@ def _refunds(facts: Conditions) -> tuple[str, ...]:
     return (*(says[one] for one in facts.refunds), after)
 
 
+# --- several periods at once -----------------------------------------------------------------------------------------
+
+
+def each_period(quote: Quote) -> list[str]:
+    """From when to when each period of a quote runs, a sentence each."""
+    return [
+        gettext("Period %(number)d: from %(start)s, valid through %(end)s")
+        % {
+            "number": number,
+            "start": formats.moment(span.starts_at, quote.zone),
+            "end": formats.valid_through(span.ends_at, quote.zone),
+        }
+        for number, span in enumerate(quote.periods, start=1)
+    ]
+
+
+def again(quote: Quote) -> str:
+    """From when the plan could be bought for the card once more; "" where that is at once."""
+    if quote.again_at is None or quote.again_at <= quote.quoted_at:
+        return ""
+    told = {"time": formats.moment(quote.again_at, quote.zone), "place": formats.place(quote.zone)}
+    return gettext("After this renewal you can buy this plan again from %(time)s (%(place)s) on.") % told
+
+
 # --- what a day costs ---------------------------------------------------------------------------------------------
 
 
 def length(period: Period) -> str:
-    """ "7 days", "1 month"."""
+    """ "7 days", "1 month", "24 hours"."""
+    if period.unit == "hour":
+        return ngettext("%(count)d hour", "%(count)d hours", period.length) % {"count": period.length}
+    if period.unit == "calendar_month":
+        says = ngettext("%(count)d calendar month", "%(count)d calendar months", period.length)
+        return says % {"count": period.length}
     if period.unit == "month":
         return ngettext("%(count)d month", "%(count)d months", period.length) % {"count": period.length}
     return ngettext("%(count)d day", "%(count)d days", period.length) % {"count": period.length}
@@ -178,11 +272,15 @@ def wanted(text: str, *, today: date) -> Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What can be chosen; ``span`` is what it would book if bought now, None where the end would be too far ahead."""
+    """What can be chosen; ``span`` is what it would book if bought now, None where it cannot be, which ``refused`` and
+    ``possible_at`` tell as ``renewals.rules.NotNow`` does; ``begins`` says when it would begin."""
 
     version: PlanVersion
     policy: Policy
     span: Span | None
+    refused: str = "too_far_ahead"
+    possible_at: datetime | None = None
+    begins: str = ""
 
     @property
     def price(self) -> Money:
@@ -196,13 +294,15 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One choice in words; ``is_best`` is the cheapest that reaches the day, ``misses`` is how one falls short."""
+    """One choice in words; ``is_best`` is the cheapest that reaches the day, ``misses`` is how one falls short, and
+    ``begins`` when it would begin."""
 
     version: PlanVersion
     per_day: str
     saving: str
     is_best: bool
     misses: str
+    begins: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +324,7 @@ def choices(offers: Sequence[Offer], *, until: date | None, zone: str) -> Choice
             saving=_saving(offer, offers),
             is_best=best is not None and best.slug == offer.version.plan_id,
             misses=_misses(offer, end, zone),
+            begins=offer.begins,
         )
         for offer in sorted(offers, key=lambda offer: (offer.version.price_minor, offer.version.plan_id))
     )
@@ -244,6 +345,8 @@ def _saving(offer: Offer, offers: Sequence[Offer]) -> str:
 def _misses(offer: Offer, end: datetime | None, zone: str) -> str:
     if end is None:
         return ""
+    if offer.span is None and offer.refused != "too_far_ahead":
+        return texts.cannot_renew(offer.refused, offer.possible_at, zone)
     if offer.span is None:
         return gettext("Cannot be bought yet: the card is already paid a long way ahead.")
     if offer.span.ends_at >= end:

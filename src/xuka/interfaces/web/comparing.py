@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import lru_cache
 
-from django.utils.translation import gettext, gettext_lazy
+from django.utils.translation import get_language, gettext, gettext_lazy
 
 from xuka.catalogue import queries as catalogue
 from xuka.catalogue import rules
@@ -84,7 +85,7 @@ class Told:
 
     key: str
     name: str
-    cells: Mapping[str, Cell]
+    cells: Mapping[str, Cell] = field(hash=False)
     slug: str = ""
     can_buy: bool = False
     source: Cell | None = None
@@ -109,15 +110,27 @@ def listed(version: PlanVersion) -> Listed:
     policy = catalogue.policy(version)
     networks = ((version.plan.network_id, version.plan.network.name),)
     traits = Traits(version.plan.market_id, networks, rules.days_of(policy.period), *_allowed(policy))
-    return Listed(version.plan_id, traits, lambda: ours(version, policy))
+    return Listed(version.plan_id, traits, lambda: ours(version))
 
 
-def ours(version: PlanVersion, policy: Policy) -> Told:
+def ours(version: PlanVersion) -> Told:
     """A plan that this seller offers, in words."""
-    price = Money(version.price_minor, version.currency)
+    plan = version.plan
+    cells = _cells_of_terms(version, formats.country(plan.market_id), get_language()) | {
+        "network": Cell(plan.network.name),
+        "coverage": coverage(plan.network_id),
+    }
+    return Told(plan.slug, texts.plan_name(version), cells, plan.slug, bool(version.first_package))
+
+
+@lru_cache(maxsize=1024)
+def _cells_of_terms(version: PlanVersion, home: str, language: str | None) -> dict[str, Cell]:
+    """What the version itself says, put into words once for each language, for versions never change."""
+    del language  # the texts know it; here it only tells one entry of the cache from another
+    policy, price = catalogue.policy(version), Money(version.price_minor, version.currency)
     facts = rules.conditions(policy)
-    cells = {term.icon: Cell(term.says, term.more) for term in texts.terms(version)}
-    cells |= {
+    cells = {term.icon: Cell(term.says, term.more) for term in texts.terms_of(policy, home)}
+    return cells | {
         "cap": Cell(texts.cap(version)),
         "sms": cells.get("sms", Cell(gettext("none"))),
         "length": Cell(choosing.length(policy.period)),
@@ -126,11 +139,7 @@ def ours(version: PlanVersion, policy: Policy) -> Told:
         "latest": Cell(choosing.latest(facts)),
         "price": Cell(formats.money(price)),
         "per_day": Cell(choosing.per_day(price, rules.days_of(policy.period))),
-        "network": Cell(version.plan.network.name),
-        "coverage": coverage(version.plan.network_id),
     }
-    slug = version.plan_id
-    return Told(slug, texts.plan_name(version), cells, slug, bool(version.first_package))
 
 
 def _allowed(policy: Policy) -> tuple[bool, bool, frozenset[str]]:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,11 +21,12 @@ from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import login
 from django.contrib.auth.decorators import login_required
+from django.contrib.auth.models import AnonymousUser
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.functional import Promise
 from django.utils.http import url_has_allowed_host_and_scheme
-from django.utils.translation import gettext, gettext_lazy
+from django.utils.translation import gettext, gettext_lazy, pgettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
@@ -36,6 +38,7 @@ from xuka.interfaces.backoffice import words
 from xuka.interfaces.web import esims, texts
 from xuka.journal import queries as journal
 from xuka.ledger import queries as ledger
+from xuka.lines import queries as lines
 from xuka.payments import providers
 from xuka.payments import queries as payments
 from xuka.payments.rules import words_of as payment_words
@@ -70,6 +73,13 @@ PEOPLE = (
         "E",
         "emma@demo.xuka.example",
         gettext_lazy("travels in Belgium; her card expired yesterday, and she pays by card"),
+    ),
+    Person(
+        "yating",
+        "林雅婷",
+        "婷",
+        "yating@demo.xuka.example",
+        gettext_lazy("lives in Taiwan; her card lasts three more days, and her wallet holds Taiwan dollars"),
     ),
     Person(
         "staff",
@@ -141,6 +151,14 @@ PAYMENT_SWITCHES = (
     ),
 )
 SIDES = {"carrier": SWITCHES, "payments": PAYMENT_SWITCHES}
+# How a phone can use data from now on, in the words of the phones' stand-in.
+USES = {
+    "silent": pgettext_lazy("how a phone uses data", "not at all"),
+    "ordinary": pgettext_lazy("how a phone uses data", "ordinarily"),
+    "heavy": pgettext_lazy("how a phone uses data", "heavily"),
+    "abroad": pgettext_lazy("how a phone uses data", "abroad"),
+}
+PHONES_TELL_WITHIN_SECONDS = 3.0
 STEPS = {"hour": timedelta(hours=1), "day": timedelta(days=1), "month": timedelta(days=30)}
 
 
@@ -154,8 +172,13 @@ def _payments() -> httpx.Client:
     return httpx.Client(base_url=settings.DEMO_PAYMENTS_URL, timeout=2.0, trust_env=False)
 
 
+@cache
+def _phones() -> httpx.Client:
+    return httpx.Client(base_url=settings.DEMO_PHONES_URL, timeout=2.0, trust_env=False)
+
+
 def _control(side: str) -> httpx.Client:
-    return _payments() if side == "payments" else _carrier()
+    return {"payments": _payments, "phones": _phones}.get(side, _carrier)()
 
 
 def _asked(side: str, path: str, **params: str) -> dict[str, Any] | None:
@@ -173,8 +196,17 @@ def _switches(side: str) -> list[tuple[Switch, bool]]:
     return [(switch, switch.kind in armed) for switch in SIDES[side]]
 
 
-def bar() -> dict[str, Any]:
-    """What the demo's bar shows on every page."""
+def _in_phones(user: User) -> dict[str, str]:
+    """The person's cards that are in phones, and how each uses data now."""
+    told = (_asked("phones", "/control/cards") or {"cards": []})["cards"]
+    uses = {card["iccid"]: card["profile"] for card in told}
+    mine = lines.lines_of(user.id) if uses else []
+    return {line.iccid: uses[line.iccid] for line in mine if line.iccid in uses}
+
+
+def bar(user: User | AnonymousUser | None) -> dict[str, Any]:
+    """What the demo's bar shows on every page that this user sees."""
+    uses = set(_in_phones(user).values()) if isinstance(user, User) else set()
     carrier = _switches("carrier")
     payments_ = _switches("payments") if providers.installed() else []
     return {
@@ -183,6 +215,7 @@ def bar() -> dict[str, Any]:
         "armed": [switch.says for switch, is_on in carrier if is_on],
         "payment_switches": payments_,
         "payments_armed": [switch.says for switch, is_on in payments_ if is_on],
+        "uses": [(use, says, uses == {use}) for use, says in USES.items()] if uses else [],
         "now": clock.now(),
         "is_pushed": bool(clock.offset()),
     }
@@ -229,10 +262,34 @@ def fault(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 def push_clock(request: HttpRequest) -> HttpResponse:
-    """Move the demo's clock forward."""
+    """Move the demo's clock forward, and show the page once the phones have told what they used meanwhile."""
     step = STEPS.get(request.POST.get("by", ""))
     if step:
         clock.push(step)
+        _hear_the_phones(clock.now())
+    return _back(request)
+
+
+def _hear_the_phones(at: datetime) -> None:
+    """Wait until every phone has told what it used until then, but not for long."""
+    waits_until = time.monotonic() + PHONES_TELL_WITHIN_SECONDS
+    while time.monotonic() < waits_until:
+        told = (_asked("phones", "/control/cards") or {"cards": []})["cards"]
+        if all(datetime.fromisoformat(card["sent_until"]) >= at for card in told):
+            return
+        time.sleep(0.1)
+
+
+@require_POST
+def use_data(request: HttpRequest) -> HttpResponse:
+    """From now on the phones with this person's cards use data in another way."""
+    use = request.POST.get("use", "")
+    if use in USES and isinstance(request.user, User):
+        try:
+            for iccid in _in_phones(request.user):
+                _phones().post("/control/cards", json={"iccid": iccid, "profile": use}).raise_for_status()
+        except httpx.HTTPError:
+            messages.warning(request, gettext("The stand-in does not answer."))
     return _back(request)
 
 
@@ -258,7 +315,7 @@ def _worker() -> int | None:
     except (OSError, ValueError):
         return None
     told = Path(f"/proc/{pid}/cmdline")
-    is_ours = not told.exists() or b"work" in told.read_bytes()
+    is_ours = not told.exists() or b"work" in told.read_bytes().split(b"\0")
     return pid if is_ours else None
 
 

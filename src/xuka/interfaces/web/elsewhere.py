@@ -143,7 +143,7 @@ def _source(plan: MarketPlan) -> Cell:
     date = gettext("as of %(date)s") % {"date": plan.as_of} if plan.as_of else gettext("date unknown")
     sold = {"on_sale": gettext("was on sale then"), "ended": gettext("no longer sold")}
     unsure = gettext("whether it is sold is unknown")
-    more = f"{date}, {sold.get(plan.status, unsure)}"
+    more = gettext("%(date)s, %(state)s") % {"date": date, "state": sold.get(plan.status, unsure)}
     if first is None:
         return Cell(gettext("source unknown"), more)
     return Cell(first["title"], more, first["url"] or "")

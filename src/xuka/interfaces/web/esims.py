@@ -35,7 +35,7 @@ ANDROID = "https://esimsetup.android.com/esim_qrcode_provisioning?carddata="
 
 @dataclass(frozen=True, slots=True)
 class Coming:
-    """An eSIM that is bought and not there yet, as far as a page needs a card."""
+    """An eSIM that is bought and not there yet, or somebody else's card, as far as a page needs a card."""
 
     zone: str
     id: None = None
@@ -43,8 +43,8 @@ class Coming:
 
 
 def card(bought: Quote | Order) -> Line | Coming:
-    """The card that this is about, or the eSIM that is to come."""
-    return bought.line or Coming(bought.zone)
+    """The card that this is about; without its number for an eSIM that is to come, and for who gives it to another."""
+    return bought.line if bought.line and not bought.is_gift else Coming(bought.zone)
 
 
 # -- buying --------------------------------------------------------------------------------------------------------
@@ -71,9 +71,9 @@ def buy(request: HttpRequest, slug: str) -> HttpResponse:
     return _priced(request, version.id)
 
 
-def again(request: HttpRequest, old: Quote) -> HttpResponse:
-    """A new price for a new eSIM, because the old one does not hold any more."""
-    messages.warning(request, texts.cannot_place("changed"))
+def again(request: HttpRequest, old: Quote, code: str = "changed") -> HttpResponse:
+    """A new price for a new eSIM, because the old one does not hold any more: "changed" or "discount_gone"."""
+    messages.warning(request, texts.cannot_place(code))
     return _priced(request, old.plan_version.id)
 
 

@@ -38,7 +38,14 @@ class AddCard(forms.Form):
 
 
 class ChoosePlan(forms.Form):
+    """A plan, and how many periods of it at once; one where that is not said."""
+
     plan = forms.UUIDField()
+    count = forms.IntegerField(required=False)
+
+    def clean_count(self) -> int:
+        count = self.cleaned_data["count"]
+        return 1 if count is None else count
 
 
 class Pay(forms.Form):
@@ -63,6 +70,7 @@ class Pay(forms.Form):
 class Place(Pay):
     quote = forms.UUIDField()
     order = forms.UUIDField()
+    begin_at_once = forms.BooleanField(required=False)
 
 
 class Contact(forms.Form):

@@ -20,9 +20,11 @@ from django.utils.translation import gettext, gettext_lazy
 from django.views.decorators.http import require_GET
 
 from xuka.interfaces import clock
-from xuka.interfaces.web import texts
+from xuka.interfaces.web import chart, formats, texts, usage
 from xuka.interfaces.web.ways import Way, Ways
 from xuka.kernel.money import Money
+from xuka.kernel.volume import GIGABYTE
+from xuka.metering.queries import Day
 
 LOGO_TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
 HEX = re.compile(r"#[0-9a-fA-F]{6}")
@@ -232,6 +234,8 @@ def design(request: HttpRequest) -> HttpResponse:
         "spaces": [{"says": f"{rem:g}rem", "width": rem * 16} for rem in (0.25, 0.5, 0.75, 1, 1.25, 1.5, 2, 2.5)],
         "rings": [_ring(now, days) for days in (21, 2, 0.2)] + [{"valid_until": now}, {}],
         "parts": [100, 40, 5],
+        "usages": _usages(),
+        "chart": _chart(now),
         "steps": _STEPS,
         "ways": _ways(),
         "now": now,
@@ -256,6 +260,36 @@ def _side(theme: str, says: str) -> dict[str, Any]:
 def _ring(now: datetime, days: float) -> dict[str, Any]:
     until = now + timedelta(days=days)
     return {"valid_until": until, "left": texts.left(starts_at=until - timedelta(days=30), ends_at=until, now=now)}
+
+
+def _usages() -> list[usage.Shown]:
+    """At full speed with a day's and a month's cap, slowed, and blocked."""
+    left, total = gettext("Data left"), gettext("of %(total)s") % {"total": formats.volume(3 * GIGABYTE)}
+    speed = {"speed": formats.speed(1000)}
+    full = usage.SpeedNow(gettext("Full speed now"), "good")
+    slowed = usage.SpeedNow(gettext("Slowed to %(speed)s now") % speed, "warn")
+    blocked = usage.SpeedNow(gettext("Blocked: no data at the moment"), "bad")
+    gauges = (
+        usage.Gauge(gettext("Today"), formats.volume(2 * GIGABYTE), 2, 3),
+        usage.Gauge(gettext("This month"), formats.volume(20 * GIGABYTE), 20, 50),
+    )
+    as_of = gettext("Data as of %(at)s") % {"at": "14:20"}
+    return [
+        usage.Shown(usage.Ring(left, "2", "GB", total, 66.7), as_of, full, gauges=gauges),
+        usage.Shown(usage.Ring(left, "0.4", "GB", total, 13.3, low=True), as_of, slowed),
+        usage.Shown(usage.Ring(left, "0", "GB", total, 0.0, low=True), as_of, blocked),
+    ]
+
+
+def _chart(now: datetime) -> chart.Chart | None:
+    """A month with unknown days, a day abroad, and one above the cap."""
+    today = now.date()
+    volumes = [GIGABYTE * (7 * n % 31) // 10 for n in range(30)]
+    days = [
+        Day(today - timedelta(days=29 - n), volume, volume // 2 if n == 20 else 0, 0, is_known=n > 3)
+        for n, volume in enumerate(volumes)
+    ]
+    return chart.of(days, cap=3 * GIGABYTE)
 
 
 def _ways() -> Ways:

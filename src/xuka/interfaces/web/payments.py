@@ -7,6 +7,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import segno
+from allauth.account.adapter import get_adapter
 from django.conf import settings as configuration
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -14,13 +16,14 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import translation
+from django.utils.safestring import mark_safe
 from django.utils.translation import gettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from xuka.catalogue import queries as catalogue
 from xuka.interfaces import clock
-from xuka.interfaces.web import errors, forms, ways, who
+from xuka.interfaces.web import errors, forms, methods, ways, who
 from xuka.kernel.money import Money
 from xuka.ledger import queries as ledger
 from xuka.payments import operations as payments
@@ -31,7 +34,7 @@ from xuka.renewals import operations as renewals
 from xuka.renewals.models import Order
 
 
-def ways_to_pay(order: Order, now: datetime) -> ways.Ways:
+def ways_to_pay(request: HttpRequest, order: Order, now: datetime) -> ways.Ways:
     """How what this order lacks can be paid; its fee, if any, is in its total already."""
     missing = Money(order.total_minor - ledger.balance(order.hold_id), order.currency)
     return ways.to_pay(
@@ -42,6 +45,8 @@ def ways_to_pay(order: Order, now: datetime) -> ways.Ways:
         zone=order.zone,
         with_fee=False,
         now=now,
+        language=translation.get_language() or "",
+        inside=methods.inside(request),
     )
 
 
@@ -51,11 +56,11 @@ def begin(request: HttpRequest, order_id: UUID, told: dict[str, Any]) -> HttpRes
     try:
         payment = _pay(request, order, told)
     except renewals.CannotPay as error:
-        messages.warning(request, ways.cannot_pay(error.code, error.until, order.zone))
+        messages.warning(request, ways.cannot_pay(error.code, error.until, order.zone, told["method"]))
         return redirect("order", order.id)
     except payments.DifferentPayment:
         return errors.bad_request(request)
-    return redirect("order_pay_page" if payment.state == "open" and payment.url else "order", order.id)
+    return redirect("order_pay_page" if payment.state == "open" and (payment.url or payment.qr) else "order", order.id)
 
 
 def _pay(request: HttpRequest, order: Order, told: dict[str, Any]) -> Payment:
@@ -71,6 +76,8 @@ def _pay(request: HttpRequest, order: Order, told: dict[str, Any]) -> Payment:
         language=language,
         save_card=told["save_card"],
         saved_card=told["card"],
+        device=methods.device(request),
+        client_ip=get_adapter(request).get_client_ip(request),  # the customer's, also behind a proxy
         now=clock.now(),
     )
 
@@ -90,7 +97,7 @@ def pay(request: HttpRequest, order_id: UUID) -> HttpResponse:
     try:
         renewals.pay_from_wallet(order_id=order.id, customer=who.customer(request).id, now=clock.now())
     except renewals.CannotPay as error:
-        messages.warning(request, ways.cannot_pay(error.code, error.until, order.zone))
+        messages.warning(request, ways.cannot_pay(error.code, error.until, order.zone, "wallet"))
     return redirect("order", order.id)
 
 
@@ -98,12 +105,24 @@ def pay(request: HttpRequest, order_id: UUID) -> HttpResponse:
 @login_required
 @require_GET
 def pay_page(request: HttpRequest, order_id: UUID) -> HttpResponse:
-    """Leads to the provider's own page. A page in between, for browsers let no form lead to another site's page."""
+    """Leads to the provider's own page, or shows the code that is scanned.
+
+    A page in between, for browsers let no form lead to another site's page. Asked with ``?while=open`` it answers 204
+    as long as nothing was paid, so that the page with the code goes on by itself.
+    """
     order = who.order(request, order_id)
     payment = payments_queries.live_payment(order.id)
-    if payment is None or not payment.url:
-        return redirect("order", order.id)
-    return render(request, "pay.html", {"order": order, "url": payment.url, "tab": "orders"})
+    if payment is None or not (payment.url or payment.qr):
+        answer = HttpResponse(status=200, headers={"HX-Redirect": reverse("order", args=[order.id])})
+        return answer if request.GET.get("while") == "open" else redirect("order", order.id)
+    if request.GET.get("while") == "open":
+        return HttpResponse(status=204)
+    context: dict[str, object] = {"order": order, "url": payment.url, "tab": "orders"}
+    if payment.qr:
+        total = Money(payment.amount_minor, payment.currency)
+        drawing = segno.make(payment.qr, error="m").svg_inline(scale=6, border=3, light="#fff")
+        context |= {"code": mark_safe(drawing), "name": methods.name(payment.method), "total": total}  # noqa: S308
+    return render(request, "pay.html", context)
 
 
 @never_cache
@@ -131,7 +150,7 @@ def kept_cards(customer: UUID) -> list[KeptCard] | None:
         return None
     now = clock.now()
     cards = payments_queries.saved_cards(customer)
-    return [KeptCard(card.id, ways.card_name(card), ways.is_expired(card, now)) for card in cards]
+    return [KeptCard(card.id, ways.card_name(card), payments_queries.is_expired(card, now)) for card in cards]
 
 
 @login_required

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from functools import lru_cache
 from urllib.parse import urlencode
 
 from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.utils.translation import gettext
+from django.template.loader import render_to_string
+from django.utils.safestring import SafeString
+from django.utils.translation import get_language, gettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
 from xuka.catalogue import queries as catalogue
-from xuka.interfaces.web import choosing, comparing, elsewhere
-from xuka.interfaces.web.comparing import Listed
+from xuka.interfaces.web import choosing, comparing, elsewhere, texts
+from xuka.interfaces.web.comparing import Listed, Told
+from xuka.interfaces.web.paper import summary
 from xuka.kernel.money import Money
 
 ON_A_PAGE = 10
@@ -29,11 +34,23 @@ def plans(request: HttpRequest) -> HttpResponse:
     context = {
         "wishes": wishes,
         "query": urlencode(wishes.chosen),
-        "ours": [one.tell() for one in wishes.fit(ours)],
+        "ours": _rows(wishes.fit(ours)),
         "others": others,
-        "theirs": [one.tell() for one in others],
+        "theirs": _rows(others),
     }
     return render(request, "plans/plans.html", context)
+
+
+def _rows(plans: Iterable[Listed]) -> list[SafeString]:
+    language = get_language()
+    return [_row(one.tell(), language) for one in plans]
+
+
+@lru_cache(maxsize=2048)
+def _row(told: Told, language: str | None) -> SafeString:
+    """A plan's row as markup; all that it shows is in its arguments, so that the same words need no second writing."""
+    del language  # the template knows it; here it only tells one entry of the cache from another
+    return render_to_string("plans/row.html", {"one": told})
 
 
 @never_cache
@@ -73,15 +90,15 @@ def plan(request: HttpRequest, slug: str) -> HttpResponse:
     policy = catalogue.policy(version)
     context = {
         "version": version,
-        "told": comparing.ours(version, policy),
+        "told": comparing.ours(version),
         "conditions": choosing.before_you_renew(policy, price),
+        "several": [*texts.several_prices(version), *summary.like_at_home(version)],
     }
     return render(request, "plans/plan.html", context)
 
 
 def _all() -> tuple[list[Listed], list[Listed]]:
     """What is sold here, and what else the market has."""
-    markets = [market.code for market in catalogue.markets()]
-    networks = {one.slug: one.name for market in markets for one in catalogue.networks_of(market)}
-    others = [elsewhere.listed(one, networks) for market in markets for one in catalogue.market_plans(market)]
+    networks = {one.slug: one.name for one in catalogue.networks()}
+    others = [elsewhere.listed(one, networks) for one in catalogue.market_plans()]
     return [comparing.listed(version) for version in catalogue.offers()], others

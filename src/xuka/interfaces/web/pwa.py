@@ -121,6 +121,7 @@ class Words:
 # As iOS and Chrome for Android write them, which is not for us to translate.
 SYSTEM_WORDS = {
     "zh-hans": Words("添加到主屏幕", "添加", "添加到主屏幕", "安装"),
+    "zh-hant": Words("加入主畫面", "加入", "加到主畫面", "安裝"),
     "ja": Words("ホーム画面に追加", "追加", "ホーム画面に追加", "インストール"),
     "en": Words("Add to Home Screen", "Add", "Add to Home screen", "Install"),
     "fr": Words("Sur l’écran d’accueil", "Ajouter", "Ajouter à l'écran d'accueil", "Installer"),

@@ -17,7 +17,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from xuka.interfaces import clock
 from xuka.interfaces.web import errors, who
-from xuka.interfaces.web.paper import letter, pdf, words
+from xuka.interfaces.web.paper import words
 from xuka.kernel import ids
 from xuka.receipts import queries
 from xuka.receipts.models import Receipt
@@ -62,6 +62,8 @@ def receipt(request: HttpRequest, receipt_id: UUID) -> HttpResponse:
 @require_GET
 def receipt_pdf(request: HttpRequest, receipt_id: UUID) -> HttpResponse:
     """One receipt as a PDF to keep, in the language of the page."""
+    from xuka.interfaces.web.paper import pdf  # what draws takes a second to load
+
     found = _receipt(request, receipt_id)
     name, mime, content = pdf.attachment(found, get_language() or "en")
     disposition = content_disposition_header(True, name) or "attachment"
@@ -72,6 +74,8 @@ def receipt_pdf(request: HttpRequest, receipt_id: UUID) -> HttpResponse:
 @require_POST
 def send(request: HttpRequest, receipt_id: UUID) -> HttpResponse:
     """Send a receipt by mail once more; the id that the page made keeps a double click to one letter."""
+    from xuka.interfaces.web.paper import letter
+
     found, form = _receipt(request, receipt_id), Send(request.POST)
     if not form.is_valid():
         return errors.bad_request(request)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.utils.translation import gettext
@@ -15,6 +15,9 @@ from xuka.kernel.money import Money
 from xuka.payments import queries as payments
 from xuka.payments.queries import Payment
 from xuka.renewals.queries import Progress
+
+# The words of a payment that the bank did not let through.
+DECLINED = frozenset({"declined", "needs_customer"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +77,11 @@ def paying(order_id: UUID) -> Paying:
     last = told[-1] if told else None
     if last is None:
         return Paying()
-    return _of(last, "declined" if last.reason == "declined" else "ended")
+    return _of(last, "declined" if last.reason in DECLINED else "ended")
 
 
 def _of(payment: Payment, state: str) -> Paying:
-    return Paying(state, payment.id, payment.reason == "declined", bool(payment.saved_card))
+    return Paying(state, payment.id, payment.reason in DECLINED, bool(payment.saved_card))
 
 
 def story(
@@ -87,7 +90,7 @@ def story(
     """How an order is told, from ``renewals.queries.progress``, ``trail.of``, ``paying`` and the end of its time."""
     match progress.order.state:
         case "active":
-            return _active(money, zone, until)
+            return _active(progress, money, zone, until)
         case "refunding" | "refunded":
             return _refunded(progress, money)
         case "expired" | "cancelled":
@@ -119,22 +122,24 @@ def _paid(money: Trail) -> Step:
     return Step(gettext("Paid"), "done", trail.how_paid(money))
 
 
-def _returned(money: Trail) -> tuple[str, ...]:
-    """Money that came on top of what the order needed, and went back."""
+def _returned(progress: Progress, money: Trail) -> tuple[str, ...]:
+    """Money that went back while the order goes on or stays: the share of a period, or what came on top."""
     told = trail.sentences(money)
+    if in_part := texts.in_part(progress.order):
+        return (*in_part, *told)
     return (gettext("More money came than this order needed:"), *told) if told else ()
 
 
 # -- the ends ------------------------------------------------------------------------------------------------------
 
 
-def _active(money: Trail, zone: str, until: datetime | None) -> Story:
-    steps = (_paid(money), Step(gettext("Activating"), "done"), _renewed(zone, until))
+def _active(progress: Progress, money: Trail, zone: str, until: datetime | None) -> Story:
+    steps = (_paid(money), Step(gettext("Activating"), "done", _how_many(progress)), _renewed(zone, until))
     says = (
         gettext(
             "Done: your card is renewed. You need not do anything on the phone; a confirmation is in your mailbox."
         ),
-        *_returned(money),
+        *_returned(progress, money),
     )
     return Story(gettext("Your card is renewed"), steps, says, is_over=True, poll=_while_moving(money))
 
@@ -144,6 +149,15 @@ def _renewed(zone: str, until: datetime | None) -> Step:
         return Step(gettext("Renewed"), "done")
     told = {"time": formats.valid_through(until, zone)}
     return Step(gettext("Renewed until %(time)s") % told, "done", formats.place(zone))
+
+
+def _how_many(progress: Progress) -> str:
+    """How many of several periods are there."""
+    order = progress.order
+    if order.count == 1:
+        return ""
+    told = {"there": len(order.delivered), "count": order.count}
+    return gettext("%(there)d of %(count)d periods are there") % told
 
 
 def _refunded(progress: Progress, money: Trail) -> Story:
@@ -183,7 +197,9 @@ def _called_off(progress: Progress, money: Trail) -> Story:
 
 def _unpaid(progress: Progress, money: Trail, paying: Paying, zone: str, now: datetime) -> Story:
     order = progress.order
-    told = {"time": formats.clock_time(order.pay_by, zone), "place": formats.place(zone)}
+    is_soon = order.pay_by - now < timedelta(hours=12)
+    until = formats.clock_time(order.pay_by, zone) if is_soon else formats.moment(order.pay_by, zone)
+    told = {"time": until, "place": formats.place(zone)}
     ends = gettext("If nothing arrives by %(time)s (%(place)s), the order ends and nothing is charged.") % told
     steps = (_ordered(), _waits(progress, paying), Step(gettext("Activating")), Step(gettext("Renewed")))
     plain = Story("", steps, mood="warn", poll=_poll(progress, now), can_cancel=True)
@@ -263,7 +279,7 @@ def _starting(plain: Story, paying: Paying, ends: str) -> Story:
 def _with_a_person(progress: Progress, money: Trail, zone: str, now: datetime) -> Story:
     steps = (
         _paid(money),
-        Step(gettext("We are checking with the carrier"), "held"),
+        Step(gettext("We are checking with the carrier"), "held", _how_many(progress)),
         Step(gettext("Renewed, or your money back")),
     )
     says = [
@@ -283,7 +299,7 @@ def _with_a_person(progress: Progress, money: Trail, zone: str, now: datetime) -
             % {"time": formats.moment(progress.decided_by, zone), "place": formats.place(zone)},
         )
     poll = max(15, _poll(progress, now))
-    return Story(gettext("A person is checking"), steps, (*says, *_returned(money)), "warn", poll)
+    return Story(gettext("A person is checking"), steps, (*says, *_returned(progress, money)), "warn", poll)
 
 
 def _under_way(progress: Progress, money: Trail, zone: str, now: datetime) -> Story:
@@ -291,7 +307,7 @@ def _under_way(progress: Progress, money: Trail, zone: str, now: datetime) -> St
     waiting = _waiting(progress, zone)
     steps = (
         _paid(money),
-        Step(gettext("Activating"), "held" if waiting else "now", waiting or _at_the_carrier()),
+        Step(gettext("Activating"), "held" if waiting else "now", waiting or _how_many(progress) or _at_the_carrier()),
         Step(gettext("Renewed")),
     )
     can_cancel = order.state == "funded" and progress.is_late
@@ -306,7 +322,7 @@ def _under_way(progress: Progress, money: Trail, zone: str, now: datetime) -> St
             ),
         )
         title = gettext("It takes longer than promised")
-        return Story(title, steps, (*says, *_returned(money)), "warn", poll, can_cancel=can_cancel)
+        return Story(title, steps, (*says, *_returned(progress, money)), "warn", poll, can_cancel=can_cancel)
     says = ()
     if order.promised_by:
         says = (
@@ -314,7 +330,7 @@ def _under_way(progress: Progress, money: Trail, zone: str, now: datetime) -> St
             % {"time": formats.clock_time(order.promised_by, zone), "place": formats.place(zone)},
             gettext("You may close this page; the confirmation comes by e-mail."),
         )
-    return Story(gettext("Your card is being renewed"), steps, (*says, *_returned(money)), "", poll)
+    return Story(gettext("Your card is being renewed"), steps, (*says, *_returned(progress, money)), "", poll)
 
 
 def _at_the_carrier() -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from functools import lru_cache
 from typing import Any
 
@@ -17,8 +18,10 @@ from django.utils.translation import get_language, gettext, gettext_lazy, ngette
 from xuka.catalogue import queries as catalogue
 from xuka.catalogue import rules as catalogue_rules
 from xuka.catalogue.models import PlanVersion
-from xuka.catalogue.rules import Disclosure, Quota, Sms, Tier, Voice
+from xuka.catalogue.rules import Data, Disclosure, Limit, Policy, Quota, Sms, Tier, Voice, Window
 from xuka.interfaces.web import formats
+from xuka.kernel.money import Money
+from xuka.renewals.models import Order
 
 # --- forms -------------------------------------------------------------------------------------------------------
 
@@ -37,7 +40,7 @@ LABELS = {
 def put_in_our_words(bound: BoundField) -> None:
     """Label a field of the sign-in library as we would say it; our own forms already speak for themselves."""
     widget = bound.field.widget
-    foreign = type(bound.form).__module__.startswith("allauth")
+    foreign = any(kind.__module__.startswith("allauth") for kind in type(bound.form).__mro__)
     widget.attrs.pop("placeholder", None)
     if not foreign:
         return
@@ -130,44 +133,91 @@ class Term:
 
 
 def plan_name(version: PlanVersion) -> str:
-    """The plan's name in the page's language."""
-    return catalogue.name(version.plan, get_language() or "en")
+    """The plan's name in the page's language; no line ends between a number and its unit or before a mark."""
+    name = catalogue.name(version.plan, get_language() or "en")
+    return _HELD_TOGETHER.sub("\N{NO-BREAK SPACE}", name)
+
+
+_HELD_TOGETHER = re.compile(r"(?<=\d) (?=[GM]B)| (?=[:;?!·])")
 
 
 def cap(version: PlanVersion) -> str:
-    """What "unlimited" means, in one line: "3 GB a day at full speed, then 1 Mbps"."""
-    facts = catalogue_rules.disclosure(catalogue.policy(version))
-    if facts.cap.bytes is None:
+    """What "unlimited" means, in one line: "Unlimited: 3 GB a day at full speed, then 1 Mbps"."""
+    return cap_of(catalogue.policy(version).quota.data)
+
+
+def cap_of(data: Data) -> str:
+    """The same of any data; every cap is in it, and a plan that stops at one of them is not called unlimited."""
+    if not data.limits:
         return gettext("Unlimited at full speed")
-    told = {"volume": formats.volume(facts.cap.bytes), "speed": formats.speed(facts.speed_after[0].kbps)}
-    blocked, daily = facts.speed_after[0].kbps == 0, facts.cap.window == "local_day"
-    if blocked and daily:
-        return gettext("%(volume)s a day, then it stops until the next day") % told
-    if blocked:
-        return gettext("%(volume)s in all, then it stops") % told
-    if daily:
-        return gettext("Unlimited: %(volume)s a day at full speed, then %(speed)s") % told
-    return gettext("Unlimited: %(volume)s at full speed, then %(speed)s") % told
+    said, *further = (_limit_words(limit) for limit in data.limits)
+    for one in further:
+        said = gettext("%(cap)s; and besides %(further)s") % {"cap": said, "further": one}
+    return said if _stops(data) else gettext("Unlimited: %(caps)s") % {"caps": said}
+
+
+def _stops(data: Data) -> bool:
+    return any(limit.tiers[0].kbps == 0 for limit in data.limits)
+
+
+def _limit_words(limit: Window) -> str:
+    """One cap and the speed after it: "3 GB a day at full speed, then 1 Mbps"."""
+    first = limit.tiers[0]
+    told = {"volume": formats.volume(first.after_bytes), "speed": formats.speed(first.kbps), "days": limit.days}
+    says = {
+        "local_day": (
+            gettext("%(volume)s a day, then it stops until the next day"),
+            gettext("%(volume)s a day at full speed, then %(speed)s"),
+        ),
+        "days": (
+            gettext("%(volume)s every %(days)s days, then it stops until they are over"),
+            gettext("%(volume)s every %(days)s days at full speed, then %(speed)s"),
+        ),
+        "day": (
+            gettext("%(volume)s every 24 hours, then it stops until they are over"),
+            gettext("%(volume)s every 24 hours at full speed, then %(speed)s"),
+        ),
+        "calendar_month": (
+            gettext("%(volume)s a calendar month, then it stops until the next month"),
+            gettext("%(volume)s a calendar month at full speed, then %(speed)s"),
+        ),
+        "sliding_days": (
+            gettext("%(volume)s in any %(days)s days in a row, then it stops until the oldest day drops out"),
+            gettext("%(volume)s in any %(days)s days in a row at full speed, then %(speed)s"),
+        ),
+        "period": (
+            gettext("%(volume)s in all, then it stops"),
+            gettext("%(volume)s at full speed, then %(speed)s"),
+        ),
+    }
+    stops, slows = says["days" if limit.window == "day" and limit.days else limit.window]
+    return (slows if first.kbps else stops) % told
 
 
 def terms_title(version: PlanVersion) -> str:
     """What the terms are about; a plan that stops when it is used up is not called unlimited."""
-    tiers = catalogue.policy(version).quota.data.tiers
-    return gettext("What is in it") if tiers and tiers[0].kbps == 0 else gettext("What “unlimited” means here")
+    stops = _stops(catalogue.policy(version).quota.data)
+    return gettext("What is in it") if stops else gettext("What “unlimited” means here")
 
 
 def terms(version: PlanVersion) -> list[Term]:
     """Cap, speed after it, reset, peak hours, hotspot, abroad, calls, texts."""
-    policy = catalogue.policy(version)
-    facts = catalogue_rules.disclosure(policy)
+    return terms_of(catalogue.policy(version), formats.country(version.plan.market_id))
+
+
+def terms_of(policy: Policy, home: str) -> list[Term]:
+    """The same of a policy whose cards are at home in the country ``home``, by its name."""
+    facts, data = catalogue_rules.disclosure(policy), policy.quota.data
     return [
-        _cap_term(facts),
+        Term("cap", _cap_sentence(data) if data.tiers else gettext("Full speed without a cap")),
         _speed_term(facts),
-        _reset_term(facts, policy.period.zone),
+        _reset_term(data, policy.period.zone),
+        *(_further_term(limit, policy.period.zone) for limit in data.also),
         _peak_term(facts),
         _hotspot_term(facts),
+        *_pool_terms(facts),
         _abroad_term(facts),
-        *_talk_terms(policy.quota, formats.country(version.plan.market_id)),
+        *_talk_terms(policy.quota, home),
     ]
 
 
@@ -208,13 +258,29 @@ def _reach(to: str, home: str) -> str:
     return gettext("numbers in every country")
 
 
-def _cap_term(facts: Disclosure) -> Term:
-    if facts.cap.bytes is None:
-        return Term("cap", gettext("Full speed without a cap"))
-    told = {"volume": formats.volume(facts.cap.bytes)}
-    if facts.cap.window == "local_day":
-        return Term("cap", gettext("%(volume)s a day at full speed") % told)
-    return Term("cap", gettext("%(volume)s at full speed for the whole period") % told)
+def _cap_sentence(limit: Window) -> str:
+    told = {"volume": formats.volume(limit.tiers[0].after_bytes), "days": limit.days}
+    match limit.window:
+        case "local_day":
+            return gettext("%(volume)s a day at full speed") % told
+        case "day" if limit.days:
+            return gettext("%(volume)s every %(days)s days at full speed") % told
+        case "day":
+            return gettext("%(volume)s every 24 hours at full speed") % told
+        case "calendar_month":
+            return gettext("%(volume)s a calendar month at full speed") % told
+        case "sliding_days":
+            return gettext("%(volume)s in any %(days)s days in a row at full speed") % told
+        case _:
+            return gettext("%(volume)s at full speed for the whole period") % told
+
+
+def _further_term(limit: Limit, zone: str) -> Term:
+    """A cap that holds besides the first, with its steps of speed and its reset."""
+    reset = _reset_term(limit, zone)
+    more = (*(_slower(tier) for tier in limit.tiers), reset.says)
+    says = gettext("And besides: %(cap)s") % {"cap": _cap_sentence(limit)}
+    return Term("cap", says, " · ".join(more) + (f" · {reset.more}" if reset.more else ""))
 
 
 def _speed_term(facts: Disclosure) -> Term:
@@ -231,20 +297,30 @@ def _slower(tier: Tier) -> str:
     return gettext("After %(volume)s you go on at up to %(speed)s, at no extra charge") % told
 
 
-def _reset_term(facts: Disclosure, zone: str) -> Term:
-    if facts.reset is None:
+def _reset_term(limit: Window, zone: str) -> Term:
+    """When counting begins anew; ``zone``: where the card is used."""
+    if limit.window == "day" and limit.days:
+        says = gettext("Starts afresh every %(days)s days, counted from the start of the period")
+        return Term("reset", says % {"days": limit.days})
+    if limit.window == "day":
+        return Term("reset", gettext("Starts afresh every 24 hours, counted from the start of the period"))
+    if limit.zone is None or not limit.tiers:
         return Term("reset", gettext("Starts afresh with the next period only"))
-    told = {"time": f"{facts.reset.at:%H:%M}", "place": formats.place(facts.reset.zone)}
-    says = gettext("Starts afresh every day at %(time)s, %(place)s") % told
-    return Term("reset", says, _same_moment(facts, zone))
+    if limit.window == "calendar_month":
+        says = gettext("Starts afresh on the 1st of every month, %(place)s") % {"place": formats.place(limit.zone)}
+        return Term("reset", says, _same_moment(time(), limit.zone, zone))
+    at = limit.resets_at or time()
+    told = {"time": f"{at:%H:%M}", "place": formats.place(limit.zone)}
+    if limit.window == "sliding_days":
+        says = gettext("Every day at %(time)s, %(place)s, the oldest day drops out of the count")
+    else:
+        says = gettext("Starts afresh every day at %(time)s, %(place)s")
+    return Term("reset", says % told, _same_moment(at, limit.zone, zone))
 
 
-def _same_moment(facts: Disclosure, zone: str) -> str:
+def _same_moment(at: time, there_zone: str, zone: str) -> str:
     """The hour of the reset on the wall clock where the card is used, when that is another hour."""
-    reset = facts.reset
-    if reset is None:
-        return ""
-    there = datetime(2001, 1, 1, reset.at.hour, reset.at.minute, tzinfo=formats.zone_info(reset.zone))
+    there = datetime(2001, 1, 1, at.hour, at.minute, tzinfo=formats.zone_info(there_zone))
     here = there.astimezone(formats.zone_info(zone))
     if here.utcoffset() == there.utcoffset():
         return ""
@@ -273,6 +349,22 @@ def _hotspot_term(facts: Disclosure) -> Term:
     )
 
 
+def _pool_terms(facts: Disclosure) -> list[Term]:
+    """That a family can share it; nothing where it is for one card alone."""
+    if facts.pool is None:
+        return []
+    says = ngettext(
+        "In a family, %(count)d other card can use this data too",
+        "In a family, %(count)d other cards can use this data too",
+        facts.pool.cards,
+    ) % {"count": facts.pool.cards}
+    if facts.pool.turn == "own_first":
+        more = gettext("Once their own is used up, while a period of their own runs. Their owners agree first.")
+    else:
+        more = gettext("In one order with their own, while a period of their own runs. Their owners agree first.")
+    return [Term("person", says, more)]
+
+
 def _abroad_term(facts: Disclosure) -> Term:
     if not facts.abroad.allowed:
         return Term("abroad", gettext("Does not work in other countries"))
@@ -289,6 +381,9 @@ def _abroad_term(facts: Disclosure) -> Term:
             "where": says,
             "volume": formats.volume(facts.abroad.cap_bytes),
         }
+    if stay := facts.abroad.stay:
+        told = {"where": says, "days": stay.days, "speed": formats.speed(stay.kbps)}
+        says = gettext("%(where)s, after %(days)s days in a row there up to %(speed)s") % told
     return Term("abroad", says, listed)
 
 
@@ -319,6 +414,12 @@ def why_not(code: str) -> WhyNot | None:
         case "card_recycled":
             says = gettext("The carrier has taken this card out of service; it cannot be renewed any more.")
             todo = gettext("Nothing has been charged. Write to us, and we find a new card for you.")
+        case "card_suspended":
+            says = gettext("This card is suspended at the moment, so nothing can be put on it.")
+            todo = gettext("Nothing has been charged. Write to us to have it released, or buy a new eSIM meanwhile.")
+        case "card_unidentified":
+            says = gettext("The law asks that whoever uses this card is identified before it is renewed.")
+            todo = gettext("Nothing has been charged. Write to us: we tell you how it is done.")
         case "wallet_too_low":
             says = gettext("There is not enough in your wallet for this plan.")
             todo = gettext("Topping up yourself is not possible yet: write to us, and we fill it for you.")
@@ -328,24 +429,70 @@ def why_not(code: str) -> WhyNot | None:
     return WhyNot(says, todo)
 
 
-def cannot_renew(code: str, possible_at: datetime | None, zone: str) -> str:
+def cannot_renew(code: str, possible_at: datetime | None, zone: str, most: int = 0) -> str:
     """The sentence for ``CannotRenew``."""
+    if most:
+        return _not_so_many(code, most)
     if code == "too_far_ahead" and possible_at:
         return gettext("Your card is already paid a long way ahead. You can add this plan from %(day)s on.") % {
             "day": formats.day(possible_at, zone)
         }
     if code == "too_late":
-        return gettext("This card ended too long ago to be renewed. Nothing has been charged; write to us.")
+        return gettext("This card ended too long ago to be renewed. Nothing has been charged. Buy a new eSIM instead.")
+    if code == "other_market":
+        return gettext(
+            "This plan is for cards of another country or carrier. Choose one of the plans below, or buy it as a new "
+            "eSIM."
+        )
+    if code == "too_little_left":
+        return gettext("This plan can be added only while there is enough data left. Please choose another plan.")
+    if code == "only_new":
+        return gettext(
+            "This plan comes with a new eSIM only. Buy it as a new eSIM, or choose another plan for this card."
+        )
+    if code in {"too_soon", "too_early", "too_many"} and possible_at:
+        told = {"time": formats.moment(possible_at, zone)}
+        return gettext("This plan cannot be bought for this card yet. It can from %(time)s on.") % told
+    if code == "closed" and possible_at:
+        told = {"time": formats.moment(possible_at, zone)}
+        return gettext("So shortly before the end this plan cannot be bought. The card ends on %(time)s.") % told
+    if code == "too_much_left":
+        return gettext("There is still too much data on this card for this plan. Use some of it first.")
     return gettext("This plan cannot be bought for this card any more. Please choose from the plans below.")
 
 
+def _not_so_many(code: str, most: int) -> str:
+    """Why not so many periods can be bought at once."""
+    if code == "count":
+        return gettext("That many cannot be bought at once. Choose a number of periods from 1 to %(most)d.") % {
+            "most": most
+        }
+    if code == "takes_away":
+        return gettext(
+            "Buy one period of this plan at a time: a second one would end the first, and what is left of it is lost."
+        )
+    return ngettext(
+        "Only %(most)d period of this plan can be bought for this card at once now.",
+        "At most %(most)d periods of this plan can be bought for this card at once now.",
+        most,
+    ) % {"most": most}
+
+
 def cannot_place(code: str) -> str:
-    """The sentence for an order that was not taken; ``code``: "changed", "not_offered", "not_this_way", "different"."""
+    """The sentence for an order that was not taken; ``code``: "changed", "by_another", "not_offered", "not_this_way",
+    "different"."""
     match code:
+        case "by_another":
+            return gettext("Somebody else is renewing this card just now. Nothing was charged to you.")
         case "changed":
             return gettext(
                 "Something about this card has changed since the price was made, so we made a new one. Please "
                 "look at it once more; nothing has been charged."
+            )
+        case "discount_gone":
+            return gettext(
+                "The discount in this price cannot be had any more, so we made a new one without it. Please look at it "
+                "once more; nothing has been charged."
             )
         case "not_offered":
             return gettext("This renewal cannot be paid at the moment. Nothing has been charged.")
@@ -357,18 +504,52 @@ def cannot_place(code: str) -> str:
             return gettext("This page was sent twice with different contents. Nothing was bought the second time.")
 
 
+def several_prices(version: PlanVersion) -> list[str]:
+    """What several periods cost when they are bought at once, where the catalogue says so: a sentence each."""
+    return [
+        gettext("%(count)s periods bought at once: %(price)s.")
+        % {"count": formats.number(one.periods), "price": formats.money(one.money)}
+        for one in catalogue.prices(version)
+        if one.periods > 1 and one.money.currency == version.currency
+    ]
+
+
 @dataclass(frozen=True, slots=True)
 class PriceLine:
     """One line of a price, in words."""
 
     label: str
     amount_minor: int
+    count: int = 0
+    more: str = ""
 
 
-def price_lines(lines: Iterable[Mapping[str, Any]], version: PlanVersion) -> list[PriceLine]:
-    """The price lines of a quote; the plan is called by its name in the page's language."""
-    plan = plan_name(version)
-    return [PriceLine(plan if one["kind"] == "plan" else one["label"], one["amount_minor"]) for one in lines]
+def price_lines(lines: Iterable[Mapping[str, Any]], version: PlanVersion, currency: str) -> list[PriceLine]:
+    """The price lines of a quote; the plan is called by its name in the page's language, and has a count."""
+    return [_price_line(one, version, currency) for one in lines]
+
+
+def _price_line(line: Mapping[str, Any], version: PlanVersion, currency: str) -> PriceLine:
+    minor = line["amount_minor"]
+    if line["kind"] == "plan":
+        return PriceLine(plan_name(version), minor, line.get("count", 1))
+    more = ""
+    if "whole_minor" in line:
+        told = {"whole": formats.money(Money(line["whole_minor"], currency))}
+        more = gettext("It is worth %(whole)s, but no price gets lower than this; the rest is lost.") % told
+    return PriceLine(discount(line["kind"], line.get("points", 0), line["label"]), minor, more=more)
+
+
+def discount(kind: str, points: int, label: str) -> str:
+    """What is taken off, in words: the promotion's name, "Coupon WELCOME5", "120 points"."""
+    match kind:
+        case "coupon":
+            return gettext("Coupon %(code)s") % {"code": label}
+        case "points":
+            told = {"number": formats.number(points)}
+            return ngettext("%(number)s point spent", "%(number)s points spent", points) % told
+        case _:
+            return label
 
 
 def kept(facts: Iterable[Mapping[str, Any]], zone: str) -> list[str]:
@@ -378,13 +559,11 @@ def kept(facts: Iterable[Mapping[str, Any]], zone: str) -> list[str]:
 
 def _kept(fact: Mapping[str, Any], zone: str) -> str:
     match fact["kind"]:
-        case "number":
-            return gettext("Your card, its number and its settings stay as they are.")
         case "time":
             until = formats.valid_through(datetime.fromisoformat(fact["until"]), zone)
             return gettext("All the time you have already paid for, through %(until)s.") % {"until": until}
-        case "data":
-            return gettext("The data that comes with it.")
+        case "first_use":
+            return _first_use(fact, zone)
         case "queued":
             count = fact["count"]
             return ngettext(
@@ -392,24 +571,75 @@ def _kept(fact: Mapping[str, Any], zone: str) -> str:
                 "The %(count)d renewals that are already waiting come first.",
                 count,
             ) % {"count": count}
-        case _:
-            return gettext("Everything else stays as it is.")
+        case "data_longer" if "most_bytes" in fact:
+            until = formats.valid_through(datetime.fromisoformat(fact["until"]), zone)
+            told = {"until": until, "volume": formats.volume(fact["most_bytes"])}
+            return gettext("Of the data that is left at most %(volume)s: they last through %(until)s.") % told
+        case kind if kind in _LONGER:
+            until = formats.valid_through(datetime.fromisoformat(fact["until"]), zone)
+            return str(_LONGER[kind]) % {"until": until}
+        case kind:
+            return str(_KEPT.get(kind, gettext("Everything else stays as it is.")))
 
 
-def lost(facts: Iterable[Mapping[str, Any]]) -> list[str]:
-    """What is lost, in sentences."""
-    return [_lost(fact) for fact in facts]
+_KEPT = {
+    "number": gettext_lazy("Your card, its number and its settings stay as they are."),
+    "data": gettext_lazy("The data that comes with it."),
+    "voice": gettext_lazy("Calls that are left, as long as they last now."),
+    "sms": gettext_lazy("Texts (SMS) that are left, as long as they last now."),
+    "queued_behind": gettext_lazy("What you have booked further ahead: it follows the new time."),
+}
+_LONGER = {
+    "data_longer": gettext_lazy("Data that is left: it lasts through %(until)s."),
+    "voice_longer": gettext_lazy("Calls that are left: they last through %(until)s."),
+    "sms_longer": gettext_lazy("Texts (SMS) that are left: they last through %(until)s."),
+}
 
 
-def _lost(fact: Mapping[str, Any]) -> str:
-    if fact["kind"] == "part_of_today":
-        return gettext("Today counts as the first day, however late it is: the part of today that is over is lost.")
-    if fact["kind"] == "part_of_first_day":
+def _first_use(fact: Mapping[str, Any], zone: str) -> str:
+    told = {"time": formats.moment(datetime.fromisoformat(fact["by"]), zone)}
+    if fact["lapses"]:
+        return gettext("The time begins when you first use it. Use it before %(time)s: after that it is lost.") % told
+    return gettext("The time begins when you first use it, and by itself on %(time)s.") % told
+
+
+def lost(facts: Iterable[Mapping[str, Any]], zone: str = "") -> list[str]:
+    """What is lost, in sentences; with dates where the facts have them."""
+    return [_lost(fact, zone) for fact in facts]
+
+
+def _lost(fact: Mapping[str, Any], zone: str) -> str:
+    if fact["kind"] == "time" and "until" in fact:
+        until = formats.valid_through(datetime.fromisoformat(fact["until"]), zone)
+        return gettext("The time that is left now, through %(until)s: the new time begins at once.") % {"until": until}
+    if fact["kind"] == "data" and "left_bytes" in fact:
+        return gettext("The data that is left: %(volume)s.") % {"volume": formats.volume(fact["left_bytes"])}
+    if fact["kind"] == "side_by_side":
         return gettext(
-            "The new time is counted in calendar days: the day on which it begins is the first, "
-            "though part of it belongs to the plan before."
-        )
-    return gettext("Something that you have now ends with this renewal. Ask us before you pay.")
+            "All %(count)d periods run at the same time: the card is not valid for longer than with one."
+        ) % {"count": fact["count"]}
+    unknown = gettext("Something that you have now ends with this renewal. Ask us before you pay.")
+    return str(_LOST.get(fact["kind"], unknown))
+
+
+_LOST = {
+    "part_of_today": gettext_lazy(
+        "Today counts as the first day, however late it is: the part of today that is over is lost."
+    ),
+    "part_of_first_day": gettext_lazy(
+        "The new time is counted in calendar days: the day on which it begins is the first, "
+        "though part of it belongs to the plan before."
+    ),
+    "part_of_month": gettext_lazy(
+        "The time is counted in calendar months: the part of this month that is over is lost."
+    ),
+    "time": gettext_lazy("The time that is left then: the new time begins at once."),
+    "data": gettext_lazy("The data that is left."),
+    "voice": gettext_lazy("The calls that are left."),
+    "sms": gettext_lazy("The texts (SMS) that are left."),
+    "since_end": gettext_lazy("The new time is counted from the last end: what has passed since then is lost."),
+    "beyond_cap": gettext_lazy("The card cannot be paid further ahead: the time beyond that is lost."),
+}
 
 
 # --- orders ------------------------------------------------------------------------------------------------------
@@ -429,6 +659,25 @@ def order_state(state: str) -> tuple[str, str]:
         "needs_a_person": (gettext("we are checking"), "warn"),
     }
     return words.get(state, (gettext("under way"), "warn"))
+
+
+def in_part(order: Order) -> list[str]:
+    """How many of an order's periods are there and why others are not, in sentences; none where none was given back."""
+    there, back = len(order.delivered), len(order.given_back)
+    if not back:
+        return []
+    told = {"there": there, "count": order.count}
+    says = ngettext(
+        "%(there)d of the %(count)d periods is on your card.",
+        "%(there)d of the %(count)d periods are on your card.",
+        there,
+    )
+    then = ngettext(
+        "%(back)d could not be delivered; its share of the price goes back by itself.",
+        "%(back)d could not be delivered; their share of the price goes back by itself.",
+        back,
+    )
+    return [says % told, then % {"back": back}, refusal(order.reason)]
 
 
 def refusal(reason: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -24,24 +25,50 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from xuka.accounts import operations as accounts
 from xuka.catalogue import queries as catalogue
 from xuka.catalogue.models import PlanVersion
+from xuka.catalogue.rules import Policy
 from xuka.interfaces import clock
-from xuka.interfaces.web import choosing, errors, esims, formats, forms, payments, stories, texts, trail, ways, who
+from xuka.interfaces.web import (
+    autorenewal,
+    choosing,
+    discounts,
+    effect,
+    errors,
+    esims,
+    formats,
+    forms,
+    gifts,
+    methods,
+    payments,
+    pools,
+    starting,
+    stories,
+    texts,
+    trail,
+    usage,
+    vouchers,
+    ways,
+    who,
+    withdrawal,
+)
 from xuka.kernel import ids
 from xuka.kernel.money import Money
 from xuka.kernel.span import Span
 from xuka.ledger import queries as ledger
 from xuka.lines import operations as lines
 from xuka.lines import queries as lines_queries
-from xuka.lines import rules as lines_rules
 from xuka.lines.queries import Entry, Line, Timeline
 from xuka.lines.rules import InvalidIccid
-from xuka.metering import queries as metering
 from xuka.receipts import queries as receipts
 from xuka.renewals import operations as renewals
 from xuka.renewals import queries as renewals_queries
 from xuka.renewals import rules as renewals_rules
+from xuka.renewals import several as renewals_several
+from xuka.renewals import starting as renewals_starting
 from xuka.renewals.models import Order, Quote
 from xuka.support import operations as support
+
+# How many periods that are over are shown at once.
+PAST = 3
 
 get_or_post = require_http_methods(["GET", "HEAD", "POST"])
 
@@ -50,11 +77,16 @@ get_or_post = require_http_methods(["GET", "HEAD", "POST"])
 
 @dataclass(frozen=True, slots=True)
 class Booked:
-    """One period on the card's page."""
+    """One period on the card's page; ``used`` is "" where it is not known, ``order`` None where it has none
+    that is the reader's."""
 
     plan: PlanVersion
-    span: Any
+    span: Span
     is_running: bool
+    is_over: bool
+    used: str
+    order: UUID | None
+    is_gift: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +111,34 @@ def _last_plan(line: Line, timeline: Timeline) -> PlanVersion:
     return timeline.entries[-1].period.plan_version if timeline.entries else line.plan_version
 
 
-def _ahead(timeline: Timeline, now: datetime) -> list[Booked]:
-    def told(entry: Entry) -> Booked:
-        return Booked(entry.period.plan_version, entry.span, entry is timeline.running)
+def _main(entries: Iterable[Entry], now: datetime) -> Timeline:
+    """The main track of a card, of periods that are at hand."""
+    main = tuple(entry for entry in entries if entry.period.track == "main")
+    running = next((entry for entry in main if now in entry.span), None)
+    return Timeline(main, running, main[-1].span.ends_at if main else None, booked=())
 
-    return [told(entry) for entry in timeline.entries if entry.span.ends_at > now]
+
+def _booked(
+    entries: Iterable[Entry], used_in: Mapping[UUID, int], orders: Iterable[Order], gifts: Collection[UUID],
+    now: datetime,
+) -> list[Booked]:  # fmt: skip
+    """Every period of a card: the one that runs, those to come, then those that are over, the latest first."""
+    known = {order.id for order in orders}
+
+    def told(entry: Entry) -> Booked:
+        period = entry.period
+        return Booked(
+            plan=period.plan_version,
+            span=entry.span,
+            is_running=now in entry.span,
+            is_over=entry.span.ends_at <= now,
+            used=usage.used_words(used_in[period.id]) if period.id in used_in else "",
+            order=period.order_id if period.order_id in known else None,
+            is_gift=period.order_id in gifts,
+        )
+
+    booked = [told(entry) for entry in sorted(entries, key=lambda entry: entry.span.starts_at)]
+    return [one for one in booked if not one.is_over] + [one for one in reversed(booked) if one.is_over]
 
 
 @never_cache
@@ -115,21 +170,35 @@ def _cards_page(request: HttpRequest, cards: list[Line], now: datetime) -> HttpR
 @login_required
 @require_GET
 def card(request: HttpRequest, line_id: UUID) -> HttpResponse:
-    """One card: time left, until when, what is booked."""
+    """One card: time left, data left, how fast it is, each day's use, what is booked and what was."""
     return _card_page(request, who.line(request, line_id), clock.now(), several=True)
 
 
 def _card_page(request: HttpRequest, line: Line, now: datetime, *, several: bool) -> HttpResponse:
-    timeline = lines_queries.timeline(line, now)
-    shown = _shown(line, timeline, now)
+    entries = lines_queries.entries_of([line], now)[line.id]
+    shown, orders = _shown(line, _main(entries, now), now), renewals_queries.orders_on(line.id)
+    customer = who.customer(request)
+    data = usage.shown(line, entries=entries, zone=customer.time_zone, now=now)
+    # Somebody who looks after the card, or gave it something, may have bought some; those are not its owner's to open.
+    own = [order for order in orders if order.customer_id == customer.id]
+    booked = _booked(entries, data.used_in, own, {order.id for order in orders if order.is_gift}, now)
+    under_way = [one for one in orders if one.track == "main" and one.state in renewals_rules.OPEN_STATES]
+    past = [one for one in booked if one.is_over]
+    waits = renewals_starting.waits(line, entries, now)
     context = {
         "line": line,
         "plan": shown.plan,
         "left": shown.left,
         "valid_until": shown.valid_until,
-        "periods": _ahead(timeline, now),
-        "reading": metering.latest_reading(line.id),
-        "order": renewals_queries.open_order(line.id),
+        "usage": data,
+        "auto": autorenewal.shown(line, customer.time_zone, now),
+        "periods": [one for one in booked if not one.is_over],
+        "past": past[:PAST],
+        "can_start": waits is not None and not waits.why_not,
+        "waits": starting.waits_words(waits) if waits else "",
+        "older": past[PAST:],
+        "order": next((one for one in under_way if one in own or not one.is_gift), None),
+        "under_way": bool(under_way),
         "several": several,
         "tab": "cards",
     }
@@ -185,7 +254,7 @@ def _claimed(request: HttpRequest, form: forms.AddCard) -> Line | None:
 @require_GET
 def renew(request: HttpRequest, line_id: UUID) -> HttpResponse:
     """The plans that the carrier would put on this card now."""
-    return _choices_page(request, who.line(request, line_id))
+    return _choices_page(request, who.line_to_renew(request, line_id))
 
 
 def _choices_page(request: HttpRequest, line: Line, problem: str = "", status: int = 200) -> HttpResponse:
@@ -196,6 +265,7 @@ def _choices_page(request: HttpRequest, line: Line, problem: str = "", status: i
     wanted = choosing.wanted(request.GET.get("until", ""), today=formats.local(now, line.zone).date())
     context = {
         "line": line,
+        "is_own": line.owner_id == who.customer(request).id,
         "choices": choosing.choices(_offers(line, offered, now), until=wanted.day, zone=line.zone),
         "wanted": wanted,
         "today": formats.local(now, line.zone).date(),
@@ -210,21 +280,29 @@ def _choices_page(request: HttpRequest, line: Line, problem: str = "", status: i
 def _offers(line: Line, versions: list[PlanVersion], now: datetime) -> list[choosing.Offer]:
     """Each plan with the time that it would book if it were bought now."""
     timeline = lines_queries.timeline(line, now) if versions else None
-    return [choosing.Offer(one, catalogue.policy(one), _would_book(timeline, one, now)) for one in versions if timeline]
+    return [_offer(timeline, one, line.zone, now) for one in versions if timeline]
 
 
-def _would_book(timeline: Timeline, version: PlanVersion, now: datetime) -> Span | None:
-    policy, until = catalogue.policy(version), timeline.valid_until
+def _offer(timeline: Timeline, version: PlanVersion, zone: str, now: datetime) -> choosing.Offer:
+    policy = catalogue.policy(version)
     try:
-        return renewals_rules.stack(
-            booked_until=until,
-            queued=sum(entry.projected for entry in timeline.entries),
-            policy=policy,
-            anchor=lines_rules.run_anchor(timeline.placed, policy.period, until) if until else None,
-            now=now,
-        ).span
-    except renewals_rules.TooFarAhead:
-        return None
+        span = renewals_rules.stack(track=timeline.booked, policy=policy, now=now).span
+    except renewals_rules.NotNow as error:
+        return choosing.Offer(version, policy, None, error.code, error.possible_at)
+    return choosing.Offer(
+        version, policy, span, begins=_begins(span.starts_at, policy, timeline.valid_until, zone, now)
+    )
+
+
+def _begins(starts_at: datetime, policy: Policy, booked_until: datetime | None, zone: str, now: datetime) -> str:
+    """When time bought now would begin on a card that is booked until then."""
+    return choosing.begins(
+        starts_at=starts_at,
+        now=now,
+        waits_for_use=policy.period.starts == "first_use",
+        runs=booked_until is not None and booked_until > now,
+        zone=zone,
+    )
 
 
 @never_cache
@@ -232,21 +310,25 @@ def _would_book(timeline: Timeline, version: PlanVersion, now: datetime) -> Span
 @require_POST
 def quote_new(request: HttpRequest, line_id: UUID) -> HttpResponse:
     """Ask for a quote and go to it."""
-    line = who.line(request, line_id)
+    line = who.line_to_renew(request, line_id)
     if refused := who.too_often(request, "quote"):
         return refused
     form = forms.ChoosePlan(request.POST)
     if not form.is_valid():
-        return _choices_page(request, line, texts.cannot_renew("unknown_plan", None, line.zone), status=422)
-    return _new_quote(request, line, form.cleaned_data["plan"])
+        most = 0 if "plan" in form.errors else renewals_several.MOST_AT_ONCE
+        says = texts.cannot_renew("count" if most else "unknown_plan", None, line.zone, most)
+        return _choices_page(request, line, says, status=422)
+    return _new_quote(request, line, form.cleaned_data["plan"], count=form.cleaned_data["count"])
 
 
-def _new_quote(request: HttpRequest, line: Line, plan_version_id: UUID, note: str = "") -> HttpResponse:
-    customer = who.customer(request).id
+def _new_quote(request: HttpRequest, line: Line, plan_version_id: UUID, note: str = "", count: int = 1) -> HttpResponse:
+    customer, now = who.customer(request).id, clock.now()
     try:
-        quote = renewals.quote(line_id=line.id, plan_version_id=plan_version_id, customer=customer, now=clock.now())
+        quote = renewals.quote(
+            line_id=line.id, plan_version_id=plan_version_id, customer=customer, now=now, count=count
+        )
     except renewals.CannotRenew as error:
-        says = texts.cannot_renew(error.code, error.possible_at, line.zone)
+        says = texts.cannot_renew(error.code, error.possible_at, line.zone, error.most)
         return _choices_page(request, line, says, status=422)
     if note:
         return _quote_page(request, quote, note, status=409)
@@ -261,12 +343,12 @@ def quote(request: HttpRequest, quote_id: UUID) -> HttpResponse:
     found = renewals_queries.quote_of(who.customer(request).id, quote_id)
     if found is None:
         raise Http404
-    if request.GET.get("while") == "down" and _ways(found, clock.now()).is_down:
+    if request.GET.get("while") == "down" and _ways(request, found, clock.now()).is_down:
         return HttpResponse(status=204)
     return _quote_page(request, found)
 
 
-def _ways(quote: Quote, now: datetime) -> ways.Ways:
+def _ways(request: HttpRequest, quote: Quote, now: datetime) -> ways.Ways:
     return ways.to_pay(
         customer=quote.customer_id,
         market=quote.market_id,
@@ -274,31 +356,47 @@ def _ways(quote: Quote, now: datetime) -> ways.Ways:
         tax_basis_points=quote.tax_basis_points,
         zone=quote.zone,
         now=now,
+        language=translation.get_language() or "",
+        inside=methods.inside(request),
     )
 
 
-def _quote_page(request: HttpRequest, quote: Quote, problem: str = "", status: int = 200) -> HttpResponse:
+def _quote_page(
+    request: HttpRequest, quote: Quote, problem: str = "", status: int = 200, less: discounts.Less | None = None
+) -> HttpResponse:
     now = clock.now()
-    offered = _ways(quote, now)
-    code = quote.why_not or ("" if offered.open or offered.has_cards else "wallet_too_low")
+    offered = _ways(request, quote, now)
+    booked = lines_queries.timeline(quote.line, now) if quote.line and not quote.is_gift else None
+    code = quote.why_not or ("" if offered.open or offered.has_methods else "wallet_too_low")
     context = {
         "quote": quote,
+        "is_own": quote.line is None or quote.is_gift or quote.line.owner_id == quote.customer_id,
+        "for_whom": pools.for_whom(quote.line, quote.plan_version, booked.entries) if quote.line and booked else "",
         "line": esims.card(quote),
         "is_new": quote.line is None,
+        "is_esim": quote.line is None or lines_queries.esim_of(quote.line.id) is not None,
+        "gift": gifts.told(quote),
         "plan": quote.plan_version,
-        "price_lines": texts.price_lines(quote.lines, quote.plan_version),
+        "price_lines": texts.price_lines(quote.lines, quote.plan_version, quote.currency),
         "change": choosing.change(
             starts_at=quote.starts_at, ends_at=quote.ends_at, starts_on_activation=quote.starts_on_activation, now=now
         ),
+        "begins": _quote_begins(quote, now),
+        "drawing": effect.of_quote(quote, booked, now) if booked else "",
         "conditions": choosing.before_you_renew(
             catalogue.policy(quote.plan_version), Money(quote.total_minor, quote.currency)
         ),
+        "counts": range(1, quote.most + 1),
+        "periods": choosing.each_period(quote) if quote.count > 1 else [],
+        "again": "" if quote.is_gift else choosing.again(quote),
         "kept": texts.kept(quote.kept, quote.zone),
-        "lost": texts.lost(quote.lost),
+        "lost": texts.lost(quote.lost, quote.zone),
+        "less": None if quote.is_gift else discounts.form(quote, less),
         "ways": offered,
-        "why_not": texts.why_not(code) if quote.line else esims.why_not(code),
+        "why_not": gifts.why_not(code) if quote.is_gift else texts.why_not(code) if quote.line else esims.why_not(code),
         "expired": now >= quote.expires_at,
         "is_final": quote.market_id == "JP",
+        "wish": withdrawal.wish(quote, now),
         "promise_minutes": int(renewals_rules.PROMISE.total_seconds() // 60),
         "new_id": ids.new(),
         "payment_id": ids.new(),
@@ -307,6 +405,17 @@ def _quote_page(request: HttpRequest, quote: Quote, problem: str = "", status: i
         "here": request.path if request.method == "GET" else "/",
     }
     return render(request, "quote.html", context, status=status)
+
+
+def _quote_begins(quote: Quote, now: datetime) -> str:
+    facts = {fact["kind"] for fact in (*quote.kept, *quote.lost)}
+    return choosing.begins(
+        starts_at=now if quote.starts_on_activation else quote.starts_at,
+        now=now,
+        waits_for_use="first_use" in facts,
+        runs="time" in facts,
+        zone=quote.zone,
+    )
 
 
 # -- orders --------------------------------------------------------------------------------------------------------
@@ -329,26 +438,34 @@ def _told(order: Order) -> dict[str, Any]:
     return {"order": order, "says": says, "look": look}
 
 
+_NOT_PLACED: dict[type[Exception], str] = {
+    renewals.OrderedByAnother: "by_another",
+    renewals.PaymentNotOffered: "not_offered",
+    renewals.CannotPay: "not_this_way",
+    renewals.DifferentOrder: "different",
+}
+
+
 def _place(request: HttpRequest) -> HttpResponse:
     form = forms.Place(request.POST)
     if not form.is_valid():
         return errors.bad_request(request)
     order_id, quote_id, method = (form.cleaned_data[name] for name in ("order", "quote", "method"))
     customer, now = who.customer(request).id, clock.now()
+    asked = renewals_queries.quote_of(customer, quote_id)
+    wish = withdrawal.wished(asked, ticked=form.cleaned_data["begin_at_once"], now=now)
     try:
-        order = renewals.place(order_id=order_id, quote_id=quote_id, customer=customer, pays_with=method, now=now)
+        order = renewals.place(
+            order_id=order_id, quote_id=quote_id, customer=customer, pays_with=method, wish=wish, now=now
+        )
     except renewals.UnknownQuote:
         raise Http404 from None
     except renewals.QuoteExpired:
         return _again(request, quote_id, status=410)
-    except renewals.QuoteChanged:
-        return _changed(request, quote_id)
-    except renewals.PaymentNotOffered:
-        return _again(request, quote_id, texts.cannot_place("not_offered"), status=409)
-    except renewals.CannotPay:
-        return _again(request, quote_id, texts.cannot_place("not_this_way"), status=409)
-    except renewals.DifferentOrder:
-        return _again(request, quote_id, texts.cannot_place("different"), status=409)
+    except renewals.QuoteChanged as error:
+        return _changed(request, quote_id, "discount_gone" if isinstance(error, renewals.DiscountGone) else "changed")
+    except tuple(_NOT_PLACED) as error:
+        return _again(request, quote_id, texts.cannot_place(_NOT_PLACED[type(error)]), status=409)
     if order.id != order_id:
         messages.info(
             request, gettext("There was already an order for this card. This is the one; nothing was bought twice.")
@@ -365,13 +482,35 @@ def _again(request: HttpRequest, quote_id: UUID, problem: str = "", *, status: i
     return _quote_page(request, found, problem, status=status)
 
 
-def _changed(request: HttpRequest, quote_id: UUID) -> HttpResponse:
+def _changed(request: HttpRequest, quote_id: UUID, code: str = "changed") -> HttpResponse:
     old = renewals_queries.quote_of(who.customer(request).id, quote_id)
     if old is None:
         raise Http404
+    if old.is_gift:
+        return gifts.page(request, gifts.cannot_give(), status=409)
     if old.line is None:
-        return esims.again(request, old)
-    return _new_quote(request, who.line(request, old.line.id), old.plan_version.id, texts.cannot_place("changed"))
+        return esims.again(request, old, code)
+    return _new_quote(
+        request, who.line_to_renew(request, old.line.id), old.plan_version.id, texts.cannot_place(code), old.count
+    )
+
+
+@never_cache
+@login_required
+@require_POST
+def less(request: HttpRequest, quote_id: UUID) -> HttpResponse:
+    """A coupon or points for what is on the check page: a new quote, or why not."""
+    found = renewals_queries.quote_of(who.customer(request).id, quote_id)
+    if found is None:
+        raise Http404
+    if refused := who.too_often(request, "quote"):
+        return refused
+    form = discounts.Less(request.POST)
+    try:
+        fresh = discounts.priced_anew(request, found, form) if form.is_valid() else None
+    except renewals.CannotRenew:
+        return _changed(request, quote_id)
+    return redirect("quote", fresh.id) if fresh else _quote_page(request, found, less=form, status=422)
 
 
 @never_cache
@@ -381,9 +520,10 @@ def order(request: HttpRequest, order_id: UUID) -> HttpResponse:
     """How an order is going; afterwards, what it was."""
     found = who.order(request, order_id)
     context = {
-        **_progress(found, clock.now()),
+        **_progress(request, found, clock.now()),
         "quote": found.quote,
-        "price_lines": texts.price_lines(found.quote.lines, found.plan_version),
+        "price_lines": texts.price_lines(found.quote.lines, found.plan_version, found.currency),
+        "out": withdrawal.ways_out(found, clock.now()),
         "tab": "orders",
     }
     return render(request, "order.html", context)
@@ -395,31 +535,37 @@ def order_progress(request: HttpRequest, order_id: UUID) -> HttpResponse:
     """The moving part of the order's page; 204 while there is nothing new to tell."""
     if not request.user.is_authenticated:  # signed out meanwhile: the whole page asks to sign in again
         return HttpResponse(status=204, headers={"HX-Refresh": "true"})
-    context = _progress(who.order(request, order_id), clock.now())
+    context = _progress(request, who.order(request, order_id), clock.now())
     if request.GET.get("seen") == context["mark"]:
         return HttpResponse(status=204)
     return render(request, "progress.html", context)
 
 
-def _progress(order: Order, now: datetime) -> dict[str, Any]:
+def _progress(request: HttpRequest, order: Order, now: datetime) -> dict[str, Any]:
     waits = order.state == renewals_rules.State.AWAITING_FUNDS
-    timeline = lines_queries.timeline(order.line, now) if order.line else Timeline((), None, None, ())
-    shown = _shown(order.line, timeline, now) if order.line else None
+    line = None if order.is_gift else _still_seen(order)  # a giver never sees the card
+    timeline = lines_queries.timeline(line, now) if line else Timeline((), None, None, ())
+    shown = _shown(line, timeline, now) if line else None
     story = stories.story(
         renewals_queries.progress(order, now),
         trail.of(order),
         paying := stories.paying(order.id) if waits and order.has_payments else stories.Paying(),
         zone=order.zone,
         now=now,
-        until=_brought_until(order, timeline),
+        until=None if order.is_gift else _brought_until(order, timeline),
     )
     if order.is_first:
         story = esims.as_new(story, order)
-    offered = payments.ways_to_pay(order, now) if story.pays in {"go_on", "choose"} else None
+    elif order.is_gift:
+        story = gifts.as_given(story)
+    offered = payments.ways_to_pay(request, order, now) if story.pays in {"go_on", "choose"} else None
     papers = receipts.receipts_about(order.id) if order.funded_at else []
     return {
         "order": order,
         "line": esims.card(order),
+        "is_own": order.line is None or order.is_gift or order.line.owner_id == order.customer_id,
+        "may_renew": line is not None,
+        "gift": gifts.told(order.quote),
         "plan": order.plan_version,
         "story": story,
         "paying": paying,
@@ -432,9 +578,17 @@ def _progress(order: Order, now: datetime) -> dict[str, Any]:
     }
 
 
+def _still_seen(order: Order) -> Line | None:
+    """The order's card, while who bought it may see it: a member who left the buyer's family is not seen any more."""
+    return order.line if order.line and lines_queries.may_renew(order.customer_id, order.line) else None
+
+
 def _brought_until(order: Order, timeline: Timeline) -> datetime | None:
     """The end of the time that this order brought; None while it has brought none."""
     ends = [entry.span.ends_at for entry in timeline.entries if entry.period.order_id == order.id]
+    if not ends and order.state == renewals_rules.State.ACTIVE and _still_seen(order):  # it runs beside the main track
+        spans = map(lines_queries.span_of, lines_queries.periods_of(order.id))
+        ends = [span.ends_at for span in spans if span]
     return max(ends, default=None)
 
 
@@ -541,10 +695,10 @@ def settings(request: HttpRequest) -> HttpResponse:
     form = forms.Settings(request.POST or None, initial=initial)
     if request.method == "POST" and form.is_valid():
         return _settings_saved(request, form)
-    bought = {order.currency for order in renewals_queries.orders_of(customer.id)}
-    currencies = sorted(bought | {line.market.currency for line in lines_queries.lines_of(customer.id)})
-    wallets = [ledger.wallet_balance(customer=customer.id, currency=currency) for currency in currencies]
+    wallets = vouchers.wallets(customer.id)
     context = {"form": form, "wallets": wallets, "kept_cards": payments.kept_cards(customer.id), "tab": "settings"}
+    points = ledger.points_balance(customer.id)
+    context["points"] = formats.number(points) if points else ""
     context["has_texts"] = "sms" in configuration.CHANNELS
     return render(request, "settings.html", context, status=422 if form.errors else 200)
 

@@ -8,9 +8,10 @@ from uuid import UUID
 
 from django.utils.translation import gettext
 
-from xuka.interfaces.web import formats
+from xuka.interfaces.web import formats, methods
 from xuka.kernel.money import Money, tax_inside
 from xuka.ledger import queries as ledger
+from xuka.payments import choosing
 from xuka.payments import queries as payments
 from xuka.payments.queries import Offered, SavedCard
 
@@ -21,7 +22,7 @@ class Way:
 
     Args:
         value: what the form sends: "wallet", a method, or a method and a kept card ("card:<id>").
-        kind: "wallet" or "card": what the page says depends on it.
+        kind: "wallet" or the method: what the page says depends on it.
         why_not: a sentence when it cannot be chosen now, else "".
         is_down: it comes back by itself.
         total, tax: what is paid this way, the fee inside; the tax inside that.
@@ -39,6 +40,16 @@ class Way:
     is_down: bool = False
     offers_to_keep: bool = False
     is_chosen: bool = False
+
+    @property
+    def when(self) -> str:
+        """When and how the money is taken."""
+        return methods.when(self.kind)
+
+    @property
+    def if_it_fails(self) -> str:
+        """What becomes of the money when nothing can be delivered."""
+        return methods.if_it_fails(self.kind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +73,8 @@ class Ways:
         return any(way.is_down for way in self.all)
 
     @property
-    def has_cards(self) -> bool:
-        return any(way.kind == "card" for way in self.all)
+    def has_methods(self) -> bool:
+        return any(way.kind != "wallet" for way in self.all)
 
     @property
     def mark(self) -> str:
@@ -80,21 +91,30 @@ def to_pay(
     zone: str,
     now: datetime,
     with_fee: bool = True,
+    language: str = "",
+    inside: str = "",
 ) -> Ways:
-    """The wallet, the cards that were kept, and every method of the market; the likeliest is chosen.
+    """The wallet, the cards that were kept, and every method of the market, the likeliest first; that is chosen.
 
     Args:
+        language: of the page, and ``inside`` which app's browser it is open: see ``payments.choosing``.
         with_fee: False for an order that was placed: what it costs is settled.
     """
     plain = Way("", "", "", "", money, tax_inside(money, tax_basis_points), Money(0, money.currency))
     kept = payments.saved_cards(customer)
     found = [_wallet(plain, ledger.wallet_balance(customer=customer, currency=money.currency))]
-    for offered in payments.methods_offered(market=market, money=money, now=now, with_fee=with_fee):
+    offers = {
+        one.method: one
+        for one in payments.methods_offered(market=market, money=money, now=now, with_fee=with_fee, customer=customer)
+    }
+    last = payments.last_used(customer) if len(offers) > 1 else ""
+    for name in choosing.ranked(list(offers), language=language, inside=inside, last_used=last):
+        offered = offers[name]
         fee = offered.fee if with_fee else plain.fee
         total = money + fee
         way = replace(
             plain,
-            kind="card",
+            kind=offered.method,
             value=offered.method,
             total=total,
             tax=tax_inside(total, tax_basis_points),
@@ -118,21 +138,16 @@ def _wallet(plain: Way, balance: Money) -> Way:
 
 
 def _new(way: Way, offered: Offered) -> Way:
-    more = gettext("On the secure page of our payment service, which opens next. We never see the card's number.")
-    return replace(way, says=gettext("Card or Apple Pay"), more=more, offers_to_keep=offered.can_be_saved)
+    more = methods.says(offered.method, pays_within=offered.pays_within)
+    return replace(way, says=methods.name(offered.method), more=more, offers_to_keep=offered.can_be_saved)
 
 
 def _kept(way: Way, card: SavedCard, now: datetime) -> Way:
     why_not = way.why_not
-    if is_expired(card, now):
+    if payments.is_expired(card, now):
         why_not = gettext("This card has expired. Pay with another one; you can forget it in your account.")
     more = gettext("Your saved card. Your bank may ask you to confirm.")
     return replace(way, value=f"{way.value}:{card.id}", says=card_name(card), more=more, why_not=why_not)
-
-
-def is_expired(card: SavedCard, now: datetime) -> bool:
-    """Whether the last month in which the card is good is over."""
-    return (card.expires_year, card.expires_month) < (now.year, now.month)
 
 
 _BRANDS = {
@@ -157,25 +172,27 @@ def card_name(card: SavedCard) -> str:
 
 
 def _not_offered(offered: Offered, zone: str) -> str:
-    return cannot_pay(offered.why_not, offered.until, zone) if offered.why_not else ""
+    return cannot_pay(offered.why_not, offered.until, zone, offered.method) if offered.why_not else ""
 
 
-def cannot_pay(code: str, until: datetime | None, zone: str) -> str:
+def cannot_pay(code: str, until: datetime | None, zone: str, method: str) -> str:
     """The sentence for ``renewals.CannotPay`` and for a method that is not offered now."""
+    told = {"name": methods.name(method)}
     match code:
         case "down" if until:
-            told = {"time": formats.clock_time(until, zone), "place": formats.place(zone)}
+            told |= {"time": formats.clock_time(until, zone), "place": formats.place(zone)}
             return (
                 gettext(
-                    "Card payment does not answer at the moment. Look again at %(time)s (%(place)s), or pay from "
-                    "the wallet."
+                    "%(name)s does not answer at the moment. Look again at %(time)s (%(place)s), or pay in another way."
                 )
                 % told
             )
         case "down":
-            return gettext("Card payment does not answer at the moment. Look again in a few minutes.")
+            return gettext("%(name)s does not answer at the moment. Look again in a few minutes.") % told
         case "amount":
-            return gettext("This amount cannot be paid by card.")
+            return gettext("This amount cannot be paid with %(name)s.") % told
+        case "per_day":
+            return gettext("With this you would pay more with %(name)s than it allows within a day.") % told
         case "card":
             return gettext("This card is not kept here any more. Nothing was charged; choose another way to pay.")
         case "wallet_too_low":

@@ -17,7 +17,9 @@ from xuka.renewals.models import Order
 LIMITS = {
     "claim": "10/m/user,60/d/user,100/d/ip",
     "quote": "30/m/user",
+    "gift": "10/m/user,40/d/user,100/d/ip",
     "pay": "30/m/user",
+    "invite": "5/m/user,30/d/user",
     "contact": "5/m/ip,40/d/ip",
 }
 
@@ -41,6 +43,14 @@ def too_often(request: HttpRequest, action: str) -> HttpResponse | None:
 def line(request: HttpRequest, line_id: UUID) -> Line:
     """This person's card, or 404."""
     found = lines_queries.line_of(customer(request).id, line_id)
+    if found is None:
+        raise Http404
+    return found
+
+
+def line_to_renew(request: HttpRequest, line_id: UUID) -> Line:
+    """A card that this person may renew, their own or a family member's, or 404."""
+    found = lines_queries.line_to_renew(customer(request).id, line_id)
     if found is None:
         raise Http404
     return found

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import queue
 import threading
 import time
 from collections import deque
@@ -16,6 +15,7 @@ import httpx
 
 from xuka.activation.contract import Activation, Offer, Reason, Usage
 from xuka.connectors.carriers.airalo import wire
+from xuka.connectors.deadline import Deadline, Lost
 from xuka.kernel import ids
 from xuka.kernel.money import Money
 from xuka.kernel.outcome import Done, Outcome, Refused, Unknown
@@ -29,17 +29,9 @@ TOKEN_LIFE = timedelta(hours=23)
 TOKENS_A_MINUTE = 3
 
 UNREACHABLE_AGAIN_AFTER = timedelta(seconds=30)
+FULL = Refused(Reason.RATE_LIMITED, UNREACHABLE_AGAIN_AFTER, "too many calls are under way")
 ORDERS_A_PAGE = 50
 LARGEST_ANSWER_BYTES = 8_000_000
-CALLS_AT_ONCE = 32
-
-
-@dataclass(frozen=True, slots=True)
-class _Lost:
-    """A call without an answer. ``sent`` is False when it surely never reached the carrier."""
-
-    why: str
-    sent: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +44,6 @@ class _Found:
 
 def _oldest_first(found: Mapping[str, Activation]) -> Done[tuple[Activation, ...]]:
     return Done(tuple(sorted(found.values(), key=lambda one: (one.activated_at, int(one.reference)))))
-
-
-class _TooLate(Exception):
-    """The deadline passed before the first byte of the call went out."""
 
 
 class Airalo:
@@ -74,6 +62,12 @@ class Airalo:
     absent_after = timedelta(minutes=2)
     # Airalo caches a card's usage this long.
     usage_every = timedelta(minutes=20)
+    # Its partner API sets no speeds and sends no texts.
+    can_throttle = False
+    can_text = False
+    # A package that waits begins there by itself, when the one before is over; no endpoint begins it sooner.
+    can_start_next = False
+    can_cancel = False
 
     def __init__(
         self,
@@ -88,12 +82,13 @@ class Airalo:
         self.call_deadline = call_deadline
         self._client_id, self._client_secret = client_id, client_secret
         self._monotonic = monotonic
-        self._inline = transport is not None
+        self._deadline = Deadline(
+            call_deadline, name=self.name, inline=transport is not None, full=FULL, log=log, monotonic=monotonic
+        )
         self._client = httpx.Client(base_url=base_url, transport=transport, headers={"Accept": "application/json"})
         self._token_lock = threading.RLock()
         self._token: tuple[str, float] | None = None
         self._tokens_asked: deque[float] = deque(maxlen=TOKENS_A_MINUTE)
-        self._room = threading.BoundedSemaphore(CALLS_AT_ONCE)
 
     # -- the contract -----------------------------------------------------------------------------------------
 
@@ -104,7 +99,7 @@ class Airalo:
             answer = self._ask("GET", f"{_card(iccid)}/topups", until)
             return wire.offers_of(answer) if isinstance(answer, wire.Answer) else _not_read(answer)
 
-        return self._within_deadline(work, f"offers of {ids.masked(iccid)}")
+        return self._deadline.keep(work, f"offers of {ids.masked(iccid)}")
 
     def renew(self, *, key: str, iccid: str, package: str) -> Outcome[Activation]:
         """Top the card up. NOT idempotent: Airalo has no such key. After ``Unknown`` call ``find`` first.
@@ -117,11 +112,11 @@ class Airalo:
             answer = self._ask("POST", "/v2/orders/topups", until, payload=payload)
             if isinstance(answer, wire.Answer):
                 return wire.activation_of(answer, key=key, iccid=iccid, package=package)
-            if isinstance(answer, _Lost) and not answer.sent:
+            if isinstance(answer, Lost) and not answer.sent:
                 return Refused(Reason.MAINTENANCE, UNREACHABLE_AGAIN_AFTER, answer.why)
             return _not_read(answer)
 
-        return self._within_deadline(work, f"renew of {ids.masked(iccid)}")
+        return self._deadline.keep(work, f"renew of {ids.masked(iccid)}")
 
     def find(self, *, key: str, iccid: str, package: str) -> Outcome[tuple[Activation, ...]]:
         """Everything taken under exactly this key, card and package, oldest first; failed and refunded ones not.
@@ -133,7 +128,7 @@ class Airalo:
             found = self._find(until, key=key, iccid=iccid, package=package)
             return Unknown(f"could not look: {found.reason} {found.detail}") if isinstance(found, Refused) else found
 
-        outcome = self._within_deadline(work, f"find on {ids.masked(iccid)}")
+        outcome = self._deadline.keep(work, f"find on {ids.masked(iccid)}")
         return Unknown(f"could not look: {outcome.detail}") if isinstance(outcome, Refused) else outcome
 
     def issue(self, *, key: str, package: str) -> Outcome[Activation]:
@@ -147,11 +142,11 @@ class Airalo:
             answer = self._ask("POST", "/v2/orders", until, payload=payload)
             if isinstance(answer, wire.Answer):
                 return wire.issued_of(answer, key=key, package=package)
-            if isinstance(answer, _Lost) and not answer.sent:
+            if isinstance(answer, Lost) and not answer.sent:
                 return Refused(Reason.MAINTENANCE, UNREACHABLE_AGAIN_AFTER, answer.why)
             return _not_read(answer)
 
-        return self._within_deadline(work, f"issue of {package}")
+        return self._deadline.keep(work, f"issue of {package}")
 
     def find_issued(self, *, key: str, package: str) -> Outcome[tuple[Activation, ...]]:
         """Every new eSIM bought under exactly this key and package, oldest first; failed and refunded ones not.
@@ -163,7 +158,7 @@ class Airalo:
             found = self._find_issued(until, key=key, package=package)
             return Unknown(f"could not look: {found.reason} {found.detail}") if isinstance(found, Refused) else found
 
-        outcome = self._within_deadline(work, f"find of a new {package}")
+        outcome = self._deadline.keep(work, f"find of a new {package}")
         return Unknown(f"could not look: {outcome.detail}") if isinstance(outcome, Refused) else outcome
 
     def usage(self, *, iccid: str) -> Outcome[Usage]:
@@ -173,7 +168,7 @@ class Airalo:
             answer = self._ask("GET", f"{_card(iccid)}/usage", until)
             return wire.usage_of(answer) if isinstance(answer, wire.Answer) else _not_read(answer)
 
-        return self._within_deadline(work, f"usage of {ids.masked(iccid)}")
+        return self._deadline.keep(work, f"usage of {ids.masked(iccid)}")
 
     def balance(self) -> Outcome[Money]:
         """The seller's credit at Airalo. Changes nothing."""
@@ -182,7 +177,23 @@ class Airalo:
             answer = self._ask("GET", "/v2/balance", until)
             return wire.balance_of(answer) if isinstance(answer, wire.Answer) else _not_read(answer)
 
-        return self._within_deadline(work, "balance")
+        return self._deadline.keep(work, "balance")
+
+    def throttle(self, *, iccid: str, kbps: int | None) -> Outcome[int | None]:
+        """``Refused``, with nothing sent: Airalo cannot."""
+        return Refused(Reason.NOT_SUPPORTED)
+
+    def speed(self, *, iccid: str) -> Outcome[int | None]:
+        """``Refused``, with nothing sent: Airalo does not tell."""
+        return Refused(Reason.NOT_SUPPORTED)
+
+    def text(self, *, key: str, iccid: str, words: str) -> Outcome[str]:
+        """``Refused``, with nothing sent: Airalo cannot."""
+        return Refused(Reason.NOT_SUPPORTED)
+
+    def cancel(self, *, reference: str, iccid: str) -> Outcome[None]:
+        """``Refused``, with nothing sent: Airalo refunds by hand only."""
+        return Refused(Reason.NOT_SUPPORTED)
 
     # -- looking for what was taken -----------------------------------------------------------------------------
 
@@ -280,37 +291,6 @@ class Airalo:
 
     # -- the wire -----------------------------------------------------------------------------------------------
 
-    def _within_deadline(self, work: Callable[[float], Outcome[T]], what: str) -> Outcome[T]:
-        """The work's outcome, or ``Unknown`` once the deadline has passed.
-
-        httpx's time-outs are per read and do not cover looking a name up, so the waiting is done here. A call that is
-        given up goes on in a daemon thread until its own time-outs end it; there is room for so many of them only.
-        """
-        began = self._monotonic()
-        seconds = self.call_deadline.total_seconds()
-        if self._inline:
-            return _logged(what, work(began + seconds), self._monotonic() - began)
-        if not self._room.acquire(blocking=False):
-            return Refused(Reason.RATE_LIMITED, UNREACHABLE_AGAIN_AFTER, f"{CALLS_AT_ONCE} calls are under way")
-        outcomes: queue.SimpleQueue[Outcome[T] | BaseException] = queue.SimpleQueue()
-
-        def call() -> None:
-            try:
-                outcomes.put(work(began + seconds))
-            except BaseException as error:  # raised again in the thread that waits
-                outcomes.put(error)
-            finally:
-                self._room.release()
-
-        threading.Thread(target=call, name=f"airalo {what}", daemon=True).start()
-        try:
-            outcome = outcomes.get(timeout=seconds)
-        except queue.Empty:
-            outcome = Unknown(f"no whole answer within {seconds:g} s")
-        if isinstance(outcome, BaseException):
-            raise outcome
-        return _logged(what, outcome, self._monotonic() - began)
-
     def _ask(
         self,
         method: str,
@@ -319,17 +299,17 @@ class Airalo:
         *,
         payload: Mapping[str, str | int] | None = None,
         params: Mapping[str, Any] | None = None,
-    ) -> wire.Answer | Refused | _Lost:
+    ) -> wire.Answer | Refused | Lost:
         """One authorised call. An old token is renewed once: a call answered 401 was surely not carried out."""
         token = self._token_now(until)
         if not isinstance(token, Done):
-            return token if isinstance(token, Refused) else _Lost(token.why, sent=False)
+            return token if isinstance(token, Refused) else Lost(token.why, sent=False)
         answer = self._send(method, path, until, token=token.value, payload=payload, params=params)
         if not isinstance(answer, wire.Answer) or answer.status != 401:
             return answer
         token = self._token_now(until, instead_of=token.value)
         if not isinstance(token, Done):
-            return token if isinstance(token, Refused) else _Lost(token.why, sent=False)
+            return token if isinstance(token, Refused) else Lost(token.why, sent=False)
         return self._send(method, path, until, token=token.value, payload=payload, params=params)
 
     def _send(
@@ -342,10 +322,7 @@ class Airalo:
         payload: Mapping[str, str | int] | None = None,
         form: Mapping[str, str] | None = None,
         params: Mapping[str, Any] | None = None,
-    ) -> wire.Answer | _Lost:
-        left = until - self._monotonic()
-        if left <= 0:
-            return _Lost("the deadline had passed before the call", sent=False)
+    ) -> wire.Answer | Lost:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         if signed := payload or form:
             headers["airalo-signature"] = wire.signature(self._client_secret, signed)
@@ -356,38 +333,11 @@ class Airalo:
             json=payload,
             data=form,
             headers=headers,
-            timeout=left,
-            extensions={"trace": self._nothing_sent_after(until)},
         )
-        try:
-            return self._exchange(request, until)
-        except _TooLate:
-            return _Lost("the deadline had passed before the call", sent=False)
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol) as error:
-            return _Lost(f"could not connect: {type(error).__name__}", sent=False)
-        except httpx.HTTPError as error:
-            return _Lost(f"no answer: {type(error).__name__}", sent=True)
-
-    def _nothing_sent_after(self, until: float) -> Callable[[str, object], None]:
-        """Stops a call that was given up while it looked a name up or connected: ``absent_after`` counts on that."""
-
-        def look_at_the_clock(event: str, info: object) -> None:
-            if event == "http11.send_request_headers.started" and self._monotonic() > until:
-                raise _TooLate
-
-        return look_at_the_clock
-
-    def _exchange(self, request: httpx.Request, until: float) -> wire.Answer | _Lost:
-        content = bytearray()
-        response = self._client.send(request, stream=True)
-        try:
-            for chunk in response.iter_bytes():
-                content += chunk
-                if self._monotonic() > until or len(content) > LARGEST_ANSWER_BYTES:
-                    return _Lost("the answer was too slow or too long", sent=True)
-        finally:
-            response.close()
-        return wire.answer_of(status=response.status_code, content=bytes(content), headers=response.headers)
+        heard = self._deadline.exchange(self._client, request, until, largest_bytes=LARGEST_ANSWER_BYTES)
+        if isinstance(heard, Lost):
+            return heard
+        return wire.answer_of(status=heard.status, content=heard.content, headers=heard.headers)
 
     # -- the token ----------------------------------------------------------------------------------------------
 
@@ -426,17 +376,5 @@ def _card(iccid: str) -> str:
     return f"/v2/sims/{iccid}"
 
 
-def _not_read(lost: Refused | _Lost) -> Refused | Unknown:
+def _not_read(lost: Refused | Lost) -> Refused | Unknown:
     return lost if isinstance(lost, Refused) else Unknown(lost.why)
-
-
-def _logged(what: str, outcome: Outcome[T], seconds: float) -> Outcome[T]:
-    """The outcome; a line of it without tokens, keys or whole card numbers."""
-    match outcome:
-        case Done():
-            log.info("%s: done in %.3f s", what, seconds)
-        case Refused():
-            log.warning("%s: refused, %s (%s) in %.3f s", what, outcome.reason, outcome.detail, seconds)
-        case Unknown():
-            log.warning("%s: unknown, %s in %.3f s", what, outcome.why, seconds)
-    return outcome

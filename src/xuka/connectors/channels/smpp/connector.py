@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import queue
 import socket
 import ssl
 import threading
@@ -15,6 +14,7 @@ from datetime import timedelta
 from smpplib import client, consts, exceptions, smpp
 
 from xuka.connectors.channels.smpp import wire
+from xuka.connectors.deadline import Deadline
 from xuka.kernel import ids
 from xuka.kernel.outcome import Done, Outcome, Refused, Unknown
 from xuka.messaging.contract import Letter
@@ -59,7 +59,8 @@ class Smpp:
         deadline: timedelta = timedelta(seconds=30),
     ) -> None:
         self._host, self._port, self._user, self._password = host, port, user, password
-        self._sender, self._tls, self._deadline = sender, tls, deadline
+        self._sender, self._tls = sender, tls
+        self._deadline = Deadline(deadline, name="smpp", full=_later("too many texts are under way"))
 
     def send(self, letter: Letter) -> Outcome[str]:
         """Hand the text to the centre; of a letter only its text goes out.
@@ -77,12 +78,7 @@ class Smpp:
         except wire.TooLong:
             return Refused(wire.REFUSED, None, "too long for a text")
         attempt = _Attempt(self, number, parts)
-        outcomes: queue.SimpleQueue[Outcome[str]] = queue.SimpleQueue()
-        threading.Thread(target=lambda: outcomes.put(attempt.run()), name="smpp send", daemon=True).start()
-        try:
-            outcome = outcomes.get(timeout=self._deadline.total_seconds())
-        except queue.Empty:
-            outcome = attempt.give_up()
+        outcome = self._deadline.keep(attempt.run, "send", late=attempt.give_up)
         log.info("text %s to %s: %s", letter.id, ids.masked(letter.to), type(outcome).__name__.lower())
         return outcome
 
@@ -92,7 +88,6 @@ class _Attempt:
 
     def __init__(self, channel: Smpp, number: str, parts: tuple[wire.Part, ...]) -> None:
         self._channel, self._number, self._parts = channel, number, parts
-        self._until = time.monotonic() + channel._deadline.total_seconds()
         self._lock = threading.Lock()
         self._handed_over = self._given_up = False
         self._client: _Client | None = None
@@ -107,9 +102,9 @@ class _Attempt:
                 self._client._socket.shutdown(socket.SHUT_RDWR)
         return self._silence("not done within the deadline") if handed_over else _later("too slow")
 
-    def run(self) -> Outcome[str]:
+    def run(self, until: float) -> Outcome[str]:
         """Everything from connecting to the centre's last word."""
-        channel, left = self._channel, max(1, math.ceil(self._until - time.monotonic()))
+        channel, left = self._channel, max(1, math.ceil(until - time.monotonic()))
         self._client = _Client(
             channel._host,
             channel._port,

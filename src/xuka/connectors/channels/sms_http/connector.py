@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import logging
-import queue
-import threading
 from datetime import timedelta
 from urllib.parse import quote
 
 import httpx
 
 from xuka.connectors.channels.sms_http import wire
+from xuka.connectors.deadline import Deadline
 from xuka.kernel import ids
 from xuka.kernel.outcome import Outcome, Refused, Unknown
 from xuka.messaging.contract import Letter
 
 log = logging.getLogger(__name__)
+
+FULL = Refused(wire.UNREACHABLE, wire.AGAIN_AFTER, "too many messages are under way")
 
 
 class SmsHttp:
@@ -42,7 +43,8 @@ class SmsHttp:
         deadline: timedelta = timedelta(seconds=30),
     ) -> None:
         seconds = deadline.total_seconds()
-        self._inline, self._sender, self._seconds = transport is not None, sender, seconds
+        self._sender = sender
+        self._deadline = Deadline(deadline, name="sms", inline=transport is not None, full=FULL)
         self._path = f"/2010-04-01/Accounts/{quote(sid, safe='')}/Messages.json"
         # Nothing was sent while connecting, so that ends a little earlier than the whole.
         timeout = httpx.Timeout(seconds, connect=seconds * 0.8, pool=seconds * 0.8)
@@ -56,17 +58,9 @@ class SmsHttp:
             ``Unknown`` after silence, a 5xx or an answer that is not understood: the gateway has no key by which a
             second sending could be recognised.
         """
-        outcome = self._post(letter) if self._inline else self._within_deadline(letter)
+        outcome = self._deadline.keep(lambda _: self._post(letter), "send")
         log.info("text %s to %s: %s", letter.id, ids.masked(letter.to), type(outcome).__name__.lower())
         return outcome
-
-    def _within_deadline(self, letter: Letter) -> Outcome[str]:
-        outcomes: queue.SimpleQueue[Outcome[str]] = queue.SimpleQueue()
-        threading.Thread(target=lambda: outcomes.put(self._post(letter)), name="sms send", daemon=True).start()
-        try:
-            return outcomes.get(timeout=self._seconds)
-        except queue.Empty:
-            return Unknown("not done within the deadline")
 
     def _post(self, letter: Letter) -> Outcome[str]:
         form = {"To": letter.to, "From": self._sender, "Body": letter.text.strip()}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import queue
 import smtplib
 import socket
 import ssl
@@ -17,6 +16,7 @@ from email.message import EmailMessage
 from email.policy import EmailPolicy
 from email.utils import formatdate, parseaddr
 
+from xuka.connectors.deadline import Deadline
 from xuka.kernel import ids
 from xuka.kernel.outcome import Done, Outcome, Refused, Unknown
 from xuka.messaging.contract import Letter
@@ -73,7 +73,7 @@ class Smtp:
         self._host, self._port, self._tls = host, port, tls
         self._user, self._password = user, password
         self._sender = _address(*parseaddr(sender))
-        self._deadline = deadline
+        self._deadline = Deadline(deadline, name="smtp", full=_later(UNREACHABLE, "too many letters are under way"))
 
     def send(self, letter: Letter) -> Outcome[str]:
         """Hand the letter to the server.
@@ -89,12 +89,7 @@ class Smtp:
         except ValueError:
             return Refused(BAD_ADDRESS, None, "the address cannot be written as one")
         attempt = _Attempt(self, message)
-        outcomes: queue.SimpleQueue[Outcome[str]] = queue.SimpleQueue()
-        threading.Thread(target=lambda: outcomes.put(attempt.run()), name="smtp send", daemon=True).start()
-        try:
-            outcome = outcomes.get(timeout=self._deadline.total_seconds())
-        except queue.Empty:
-            outcome = attempt.give_up()
+        outcome = self._deadline.keep(attempt.run, "send", late=attempt.give_up)
         log.info("letter %s to %s: %s", letter.id, ids.masked(letter.to), type(outcome).__name__.lower())
         return outcome
 
@@ -109,6 +104,10 @@ class Smtp:
         message["Subject"] = " ".join(letter.subject.split())
         # RFC 3834: nobody's holiday notice answers it.
         message["Auto-Submitted"] = "auto-generated"
+        if letter.unsubscribe:
+            # RFC 2369 and RFC 8058: the mail program's own button, one click and no page.
+            message["List-Unsubscribe"] = _link(letter.unsubscribe)
+            message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
         message.set_content(letter.text)
         if letter.html:
             message.add_alternative(letter.html, subtype="html")
@@ -124,7 +123,6 @@ class _Attempt:
 
     def __init__(self, channel: Smtp, message: EmailMessage) -> None:
         self._channel, self._message = channel, message
-        self._until = time.monotonic() + channel._deadline.total_seconds()
         self._lock = threading.Lock()
         self._handed_over = self._given_up = False
         self._wire: socket.socket | None = None
@@ -139,11 +137,11 @@ class _Attempt:
                 self._wire.shutdown(socket.SHUT_RDWR)
         return self._silence("not done within the deadline") if handed_over else _later(UNREACHABLE, "too slow")
 
-    def run(self) -> Outcome[str]:
+    def run(self, until: float) -> Outcome[str]:
         """Everything from connecting to the server's last word."""
         server: smtplib.SMTP | None = None
         try:
-            server = self._connected()
+            server = self._connected(until)
             return self._converse(server)
         except smtplib.SMTPAuthenticationError as error:
             # The seller's setting is wrong, not the letter: it goes out once that is put right.
@@ -155,8 +153,8 @@ class _Attempt:
         finally:
             _hang_up(server)
 
-    def _connected(self) -> smtplib.SMTP:
-        channel, left = self._channel, max(0.1, self._until - time.monotonic())
+    def _connected(self, until: float) -> smtplib.SMTP:
+        channel, left = self._channel, max(0.1, until - time.monotonic())
         if channel._tls == "tls":
             server = smtplib.SMTP_SSL(channel._host, channel._port, timeout=left, context=ssl.create_default_context())
         else:
@@ -211,6 +209,13 @@ def _hang_up(server: smtplib.SMTP | None) -> None:
 
 def _later(reason: str, detail: str) -> Refused:
     return Refused(reason, AGAIN_AFTER, detail)
+
+
+def _link(url: str) -> str:
+    """The address between its brackets. Raises ``ValueError`` for one that would smuggle in a header."""
+    if not url.isascii() or not url.isprintable() or any(char in "<> " for char in url):
+        raise ValueError("not an address")
+    return f"<{url}>"
 
 
 def _address(name: str, address: str) -> Address:

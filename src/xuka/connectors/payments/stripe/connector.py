@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 import logging
-import queue
 import re
-import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime, timedelta
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date, datetime, timedelta
 from typing import Any, TypeVar
 
 import httpx
 import stripe
 
+from xuka.connectors.deadline import Deadline, Lost, not_for_good
 from xuka.connectors.payments.stripe import wire
 from xuka.kernel import ids
-from xuka.kernel.money import Money
+from xuka.kernel.money import Money, step
 from xuka.kernel.outcome import Done, Outcome, Refused, Unknown
-from xuka.payments.contract import Ask, Event, Method, Payment, PaymentState, Reason, Refund
+from xuka.payments.contract import (
+    Ask,
+    Event,
+    Method,
+    Misconfigured,
+    Payment,
+    PaymentState,
+    Reason,
+    Refund,
+    Settled,
+    UnreadableStatement,
+)
 
 log = logging.getLogger(__name__)
 
@@ -31,20 +41,11 @@ logging.getLogger("stripe").setLevel(logging.WARNING)
 
 PAGES_AT_MOST = 50
 LARGEST_ANSWER_BYTES = 8_000_000
-CALLS_AT_ONCE = 32
 
 # What goes out of the headers that the SDK makes; the others describe this computer.
 HEADERS = ("Authorization", "Content-Type", "Idempotency-Key", "Stripe-Version")
 
 NO_REFERENCE = Refused(Reason.UNKNOWN_PAYMENT, None, "neither the id of a session nor of an intent")
-
-
-class Misconfigured(ValueError):
-    """The connector cannot be built from these settings; the sentence says why, without the secret."""
-
-
-class _TooLate(Exception):
-    """The deadline passed before the first byte of the call went out."""
 
 
 class Stripe:
@@ -56,6 +57,8 @@ class Stripe:
         webhook_secret: the signing secret of the webhook endpoint; while it is exchanged both, parted by a space.
         call_deadline: the total time of one call, every page included, however slowly an answer drips.
         markets: ISO 3166 codes of the markets to offer it in.
+        country: of the seller's account: what can be activated, and in which currency, depends on it.
+        methods: those that are activated for the account, as ``wire.WAYS`` names them.
         transport: how HTTP goes out; None for the network. A transport that is handed in is called in the calling
             thread and trusted to keep the deadline (the in-process sandbox answers at once).
         monotonic: seconds that never go back, for the deadline.
@@ -65,6 +68,7 @@ class Stripe:
     """
 
     name = "stripe"
+    webhook_answer = ""
     keys_live = wire.KEYS_LIVE
     # Stripe lists what it has made at once; two minutes cover a call still on its way when we stopped waiting.
     absent_after = timedelta(minutes=2)
@@ -77,6 +81,8 @@ class Stripe:
         webhook_secret: str,
         call_deadline: timedelta = timedelta(seconds=20),
         markets: Iterable[str] = ("BE", "JP"),
+        country: str = "BE",
+        methods: Iterable[str] = ("card",),
         transport: httpx.BaseTransport | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -89,23 +95,32 @@ class Stripe:
         self.call_deadline = call_deadline
         self._key, self._secrets = key, tuple(webhook_secret.split())
         self._base_url = base_url.rstrip("/")
-        self._markets = tuple(markets)
-        self._monotonic = monotonic
-        self._inline = transport is not None
+        names, self._markets = tuple(methods), tuple(markets)
+        if unknown := set(names) - set(wire.WAYS):
+            raise Misconfigured(f"Stripe's methods here are {', '.join(wire.WAYS)}; not {', '.join(sorted(unknown))}.")
+        self._methods = wire.methods_of(names=names, country=country, markets=self._markets)
+        if lost := set(names) - {one.name for one in self._methods}:
+            raise Misconfigured(f"A Stripe account of {country} has no {', '.join(sorted(lost))}.")
+        self._deadline = Deadline(
+            call_deadline, name=self.name, inline=transport is not None, log=log, monotonic=monotonic
+        )
         self._http = httpx.Client(transport=transport)
-        self._room = threading.BoundedSemaphore(CALLS_AT_ONCE)
 
     # -- payments ---------------------------------------------------------------------------------------------------
 
     def methods(self) -> tuple[Method, ...]:
-        """Cards, Apple Pay and Google Pay among them. No call is made."""
-        return wire.methods_of(self._markets)
+        """What the account has activated; Apple Pay and Google Pay are cards. No call is made."""
+        return self._methods
 
     def start(self, ask: Ask) -> Outcome[Payment]:
         """A hosted page, or with a kept card the payment itself. Idempotent by ``ask.key`` for 24 hours.
 
-        ``Refused(DECLINED)`` only for a kept card: nothing was taken and nothing can be any more.
+        ``Refused(DECLINED)`` or ``(NEEDS_CUSTOMER)`` only for a kept card: nothing was taken and nothing can be.
+        An amount that is not at a whole step of its currency (half a Taiwan dollar) is refused before asking.
         """
+
+        if ask.money.minor % step(ask.money.currency):
+            return Refused(Reason.BAD_REQUEST, None, f"only whole {ask.money.currency} are asked for")
 
         def send(client: stripe.StripeClient) -> object:
             if ask.saved_card:
@@ -118,11 +133,11 @@ class Stripe:
                 return answer
             return wire.started_of(answer, key=ask.key, is_live=self.is_live)
 
-        return self._within_deadline(work, f"start {ask.key}")
+        return self._deadline.keep(work, f"start {ask.key}")
 
     def look(self, *, reference: str) -> Outcome[Payment]:
         """The payment as it is now. Changes nothing."""
-        return self._within_deadline(
+        return self._deadline.keep(
             lambda until: self._look(until, reference), f"look at payment {ids.masked(reference)}"
         )
 
@@ -161,7 +176,7 @@ class Stripe:
                 found.append(payment.value)
             return Done(wire.likeliest(found) if found else None)
 
-        return _not_for_good(self._within_deadline(work, f"find {key}"))
+        return not_for_good(self._deadline.keep(work, f"find {key}"))
 
     def close(self, *, reference: str) -> Outcome[Payment]:
         """Expire the page or cancel the intent, and tell how it ended: it may have been paid meanwhile.
@@ -183,11 +198,25 @@ class Stripe:
             if not wire.was_not_in_that_state(answer):
                 return wire.payment_of(answer, is_live=self.is_live)
             seen = self._look(until, reference)
+            if isinstance(seen, Done) and seen.value.state == PaymentState.OPEN and reference.startswith("cs_"):
+                seen = self._void_slip(until, reference)
             if isinstance(seen, Done) and seen.value.state == PaymentState.OPEN:
                 return Unknown(f"could not be closed, and is still open: {wire.unknown_of(answer).why}")
             return seen
 
-        return self._within_deadline(work, f"close payment {ids.masked(reference)}")
+        return self._deadline.keep(work, f"close payment {ids.masked(reference)}")
+
+    def _void_slip(self, until: float, reference: str) -> Outcome[Payment]:
+        """A session is complete once the slip is made; what can still be cancelled is the intent behind it."""
+        session = self._ask(until, lambda client: client.v1.checkout.sessions.retrieve(reference))
+        if isinstance(session, Unknown):
+            return session
+        cancelled = self._ask(until, lambda client: client.v1.payment_intents.cancel(wire.intent_of(session)))
+        return cancelled if isinstance(cancelled, Unknown) else self._look(until, reference)
+
+    def capture(self, *, key: str, reference: str, money: Money) -> Outcome[Payment]:
+        """Stripe captures by itself: nothing is ever left approved, so this only looks."""
+        return self.look(reference=reference)
 
     # -- refunds ----------------------------------------------------------------------------------------------------
 
@@ -199,7 +228,7 @@ class Stripe:
             answer = self._ask(until, lambda client: client.v1.refunds.create(_as(asked), {"idempotency_key": key}))
             return answer if isinstance(answer, Unknown) else wire.refunded_of(answer, key=key, money=money)
 
-        return self._within_deadline(work, f"refund {key}")
+        return self._deadline.keep(work, f"refund {key}")
 
     def look_refund(self, *, reference: str) -> Outcome[Refund]:
         """The refund as it is now. Changes nothing."""
@@ -208,7 +237,7 @@ class Stripe:
             answer = self._ask(until, lambda client: client.v1.refunds.retrieve(reference))
             return answer if isinstance(answer, Unknown) else wire.refund_of(answer)
 
-        return self._within_deadline(work, f"look at refund {ids.masked(reference)}")
+        return self._deadline.keep(work, f"look at refund {ids.masked(reference)}")
 
     def find_refund(self, *, key: str, charge: str) -> Outcome[Refund | None]:
         """The refund of exactly this key; None when it is not there. Never refused for good."""
@@ -225,7 +254,7 @@ class Stripe:
             except wire.Unreadable as seen:
                 return Unknown(str(seen))
 
-        return _not_for_good(self._within_deadline(work, f"find refund {key}"))
+        return not_for_good(self._deadline.keep(work, f"find refund {key}"))
 
     # -- customers and their cards ----------------------------------------------------------------------------------
 
@@ -237,7 +266,7 @@ class Stripe:
             answer = self._ask(until, lambda client: client.v1.customers.create(_as(asked), {"idempotency_key": key}))
             return answer if isinstance(answer, Unknown) else wire.payer_of(answer, is_live=self.is_live)
 
-        return self._within_deadline(work, f"make payer {key}")
+        return self._deadline.keep(work, f"make payer {key}")
 
     def forget_card(self, *, card: str) -> Outcome[None]:
         """Take a kept card from its customer for ever. Forgetting it again is ``Done``."""
@@ -249,19 +278,46 @@ class Stripe:
                 answer = self._ask(until, lambda client: client.v1.payment_methods.retrieve(card))
             return answer if isinstance(answer, Unknown) else wire.forgotten_of(answer, is_live=self.is_live)
 
-        return self._within_deadline(work, f"forget card {ids.masked(card)}")
+        return self._deadline.keep(work, f"forget card {ids.masked(card)}")
 
     # -- webhooks ---------------------------------------------------------------------------------------------------
 
-    signature_header = "Stripe-Signature"
-
-    def read_webhook(self, *, body: bytes, signature: str, now: datetime) -> Event:
+    def read_webhook(self, *, body: bytes, headers: Mapping[str, str], now: datetime) -> Event:
         """Verify the signature over the raw body and translate. No call is made.
 
         Raises:
             Forged: not signed with our secret, more than 5 minutes from ``now``, of the other mode, or no event.
         """
+        signature = headers.get("stripe-signature", "")
         return wire.event_of(body=body, signature=signature, secrets=self._secrets, now=now, is_live=self.is_live)
+
+    def settlements(self, *, day: date) -> Outcome[Sequence[Settled]]:
+        """Everything that moved in the account's balance on that day, UTC. Changes nothing."""
+
+        def work(until: float) -> Outcome[Sequence[Settled]]:
+            rows: list[Settled] = []
+            after = ""
+            for _ in range(PAGES_AT_MOST):
+                wanted = _as(wire.settled_on(day, after))
+                answer = self._ask(until, lambda client, wanted=wanted: client.v1.balance_transactions.list(wanted))
+                seen = answer if isinstance(answer, Unknown) else wire.settled_of(answer)
+                if not isinstance(seen, Done):
+                    return seen
+                page, after = seen.value
+                rows += page
+                if not after:
+                    return Done(rows)
+            return Unknown(f"not seen within {PAGES_AT_MOST} pages, and there are more")
+
+        return not_for_good(self._deadline.keep(work, f"settled on {day}"))
+
+    def read_statement(self, *, content: bytes) -> Sequence[Settled]:
+        """Stripe is asked by ``settlements``.
+
+        Raises:
+            UnreadableStatement: always.
+        """
+        raise UnreadableStatement("Stripe tells what it settled by itself: no file is needed.")
 
     # -- the wire ---------------------------------------------------------------------------------------------------
 
@@ -284,40 +340,9 @@ class Stripe:
                 return Done(rows)
         return Unknown(f"not seen within {PAGES_AT_MOST} pages, and there are more")
 
-    def _within_deadline(self, work: Callable[[float], Outcome[T]], what: str) -> Outcome[T]:
-        """The work's outcome, or ``Unknown`` once the deadline has passed.
-
-        httpx's time-outs are per read and do not cover looking a name up, so the waiting is done here. A call that is
-        given up goes on in a daemon thread until its own time-outs end it; there is room for so many of them only.
-        """
-        began = self._monotonic()
-        seconds = self.call_deadline.total_seconds()
-        if self._inline:
-            return _logged(what, work(began + seconds), self._monotonic() - began)
-        if not self._room.acquire(blocking=False):
-            return _logged(what, Unknown(f"not asked: {CALLS_AT_ONCE} calls are under way"), 0)
-        outcomes: queue.SimpleQueue[Outcome[T] | BaseException] = queue.SimpleQueue()
-
-        def call() -> None:
-            try:
-                outcomes.put(work(began + seconds))
-            except BaseException as error:  # raised again in the thread that waits
-                outcomes.put(error)
-            finally:
-                self._room.release()
-
-        threading.Thread(target=call, name=f"stripe {what}", daemon=True).start()
-        try:
-            outcome = outcomes.get(timeout=seconds)
-        except queue.Empty:
-            outcome = Unknown(f"no whole answer within {seconds:g} s")
-        if isinstance(outcome, BaseException):
-            raise outcome
-        return _logged(what, outcome, self._monotonic() - began)
-
     def _ask(self, until: float, send: Callable[[stripe.StripeClient], object]) -> wire.Answer | Unknown:
         """One call through the SDK. What counts is the answer as it came, not what the SDK made of it."""
-        line = _Line(self._http, until, self._monotonic)
+        line = _Line(self._http, until, self._deadline)
         client = stripe.StripeClient(
             self._key, base_addresses={"api": self._base_url}, http_client=line, max_network_retries=0
         )
@@ -337,9 +362,9 @@ class _Line(stripe.HTTPClient):
 
     name = "httpx"
 
-    def __init__(self, http: httpx.Client, until: float, monotonic: Callable[[], float]) -> None:
+    def __init__(self, http: httpx.Client, until: float, deadline: Deadline) -> None:
         super().__init__()
-        self._line, self._until, self._now = http, until, monotonic
+        self._http, self._until, self._deadline = http, until, deadline
         self.heard: wire.Answer | None = None
 
     def request_with_retries(
@@ -353,65 +378,19 @@ class _Line(stripe.HTTPClient):
         _usage: list[str] | None = None,
     ) -> tuple[str, int, Mapping[str, str]]:
         """Raises ``stripe.APIConnectionError`` with a sentence fit for a log when no whole answer came."""
-        try:
-            status, content, told = self._exchange(method, url, headers, post_data)
-        except _TooLate:
-            raise stripe.APIConnectionError("the deadline had passed before the call") from None
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise stripe.APIConnectionError(f"no answer: {type(error).__name__}") from None
-        self.heard = wire.answer_of(status=status, content=content, headers=told)
-        return content.decode(errors="replace"), status, {}
-
-    def _exchange(
-        self, method: str, url: str, headers: Mapping[str, str], post_data: Any
-    ) -> tuple[int, bytes, httpx.Headers]:
-        left = self._until - self._now()
-        if left <= 0:
-            raise _TooLate
-        request = self._line.build_request(
+        request = self._http.build_request(
             method,
             url,
             content=post_data,
             headers={name: headers[name] for name in HEADERS if name in headers} | {"Accept": "application/json"},
-            timeout=left,
-            extensions={"trace": self._nothing_sent_too_late},
         )
-        content = bytearray()
-        response = self._line.send(request, stream=True)
-        try:
-            for chunk in response.iter_bytes():
-                content += chunk
-                if self._now() > self._until or len(content) > LARGEST_ANSWER_BYTES:
-                    raise stripe.APIConnectionError("the answer was too slow or too long")
-        finally:
-            response.close()
-        return response.status_code, bytes(content), response.headers
-
-    def _nothing_sent_too_late(self, event: str, info: object) -> None:
-        """Stops a call that was given up while it looked a name up or connected: ``absent_after`` counts on that."""
-        if event == "http11.send_request_headers.started" and self._now() > self._until:
-            raise _TooLate
+        heard = self._deadline.exchange(self._http, request, self._until, largest_bytes=LARGEST_ANSWER_BYTES)
+        if isinstance(heard, Lost):
+            raise stripe.APIConnectionError(heard.why)
+        self.heard = wire.answer_of(status=heard.status, content=heard.content, headers=heard.headers)
+        return heard.content.decode(errors="replace"), heard.status, {}
 
 
 def _as(params: dict[str, Any]) -> Any:
     """What ``wire`` has made, as the SDK's own type, which a pure module cannot name."""
     return params
-
-
-def _not_for_good(outcome: Outcome[T]) -> Outcome[T]:
-    """A look that failed is never "it is not there", and nothing that a look was refused ends a payment."""
-    if isinstance(outcome, Refused) and outcome.retry_after is None:
-        return Unknown(f"could not look: {outcome.reason} {outcome.detail}")
-    return outcome
-
-
-def _logged(what: str, outcome: Outcome[T], seconds: float) -> Outcome[T]:
-    """The outcome; a line of it without keys, secrets or anybody's data."""
-    match outcome:
-        case Done():
-            log.info("%s: done in %.3f s", what, seconds)
-        case Refused():
-            log.warning("%s: refused, %s (%s) in %.3f s", what, outcome.reason, outcome.detail, seconds)
-        case Unknown():
-            log.warning("%s: unknown, %s in %.3f s", what, outcome.why, seconds)
-    return outcome

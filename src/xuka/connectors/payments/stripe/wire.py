@@ -1,7 +1,8 @@
 """Stripe's words <-> ours. Pure. Whatever is not listed here is ``Unknown``.
 
 Source of every rule: the official SDK ``stripe`` 16.1.0, its types and their descriptions (see README.md). An amount
-in Stripe's "smallest currency unit" is our minor unit for every currency offered here: EUR has cents, JPY has none.
+in Stripe's "smallest currency unit" is our minor unit for every currency offered here: EUR has cents, JPY has none,
+TWD has two decimals of which nobody uses any: only whole dollars are asked for (``kernel.money.step``).
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ import hmac
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, TypeVar
 
 from xuka.kernel.money import Money
@@ -28,12 +29,62 @@ from xuka.payments.contract import (
     Reason,
     Refund,
     RefundState,
+    Settled,
+    SettledKind,
 )
 
 T = TypeVar("T")
 
-# Least and most that Stripe charges by card, minor units: half a euro, 50 yen; eight digits.
-LIMITS: Mapping[str, tuple[int, int]] = {"EUR": (50, 99_999_999), "JPY": (50, 99_999_999)}
+# Least and most that Stripe charges, minor units: half a euro, 50 yen, 20 New Taiwan dollars; eight digits at most.
+LIMITS: Mapping[str, tuple[int, int]] = {"EUR": (50, 99_999_999), "JPY": (50, 99_999_999), "TWD": (2000, 99_999_999)}
+EUROZONE = frozenset(
+    {"AT", "BE", "CY", "DE", "EE", "ES", "FI", "FR", "GR", "HR"}
+    | {"IE", "IT", "LT", "LU", "LV", "MT", "NL", "PT", "SI", "SK"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One of Stripe's payment method types, named as it names them.
+
+    Args:
+        currencies: in which it is charged, by the country of the seller's account; None: like cards, anywhere.
+        at_most: per currency the most at once where it is less than Stripe's own.
+        at_least: the same for the least.
+    """
+
+    currencies: Callable[[str], frozenset[str]] | None = None
+    at_least: Mapping[str, int] = field(default_factory=dict)
+    at_most: Mapping[str, int] = field(default_factory=dict)
+    per_day: Mapping[str, int] = field(default_factory=dict)
+    pays_within: timedelta | None = None
+
+
+def _of_the_account(country: str) -> frozenset[str]:
+    return frozenset({"EUR"} if country in EUROZONE else {"JPY"} if country == "JP" else ())
+
+
+def _euros(country: str) -> frozenset[str]:
+    return frozenset({"EUR"} if country in EUROZONE else ())
+
+
+def _yen(country: str) -> frozenset[str]:
+    return frozenset({"JPY"} if country == "JP" else ())
+
+
+# Accounts and currencies: docs.stripe.com/payments/{alipay,wechat-pay,paypal,bancontact,konbini}, and its changelog of
+# 2026-09-30 for PayPay (Japan only). A slip is paid in a shop within three days, the default of Stripe's.
+WAYS: Mapping[str, Way] = {
+    "card": Way(),
+    "alipay": Way(_of_the_account),
+    "wechat_pay": Way(_of_the_account),
+    "paypal": Way(_euros),
+    "bancontact": Way(_euros),
+    "paypay": Way(_yen, at_least={"JPY": 1}, at_most={"JPY": 500_000}, per_day={"JPY": 500_000}),
+    "konbini": Way(_yen, at_least={"JPY": 120}, at_most={"JPY": 300_000}, pays_within=timedelta(days=3)),
+}
+# Where only people of one market use it.
+ONLY_IN: Mapping[str, str] = {"bancontact": "BE", "paypay": "JP", "konbini": "JP"}
 
 # A session can be paid for 30 minutes at least and 24 hours at most, counted from when Stripe makes it. The margin is
 # for clocks that differ, and for the second ask of the same key, which must be word for word the first.
@@ -49,7 +100,9 @@ AFTER_TOO_MANY = timedelta(seconds=5)
 ROWS_A_PAGE = 100
 SIGNATURE_TOLERANCE = timedelta(seconds=300)
 
-LOCALES: Mapping[str, str] = {"zh-hans": "zh", "zh": "zh", "ja": "ja", "fr": "fr", "nl": "nl", "en": "en"}
+LOCALES: Mapping[str, str] = {
+    "zh-hans": "zh", "zh-hant": "zh-TW", "zh": "zh", "ja": "ja", "fr": "fr", "nl": "nl", "en": "en"
+}  # fmt: skip
 
 SESSION_WITH = ["payment_intent", "payment_intent.payment_method"]
 INTENT_WITH = ["payment_method"]
@@ -110,9 +163,32 @@ def answer_of(*, status: int, content: bytes, headers: Mapping[str, str]) -> Ans
     )
 
 
-def methods_of(markets: Sequence[str]) -> tuple[Method, ...]:
-    """What is offered in these markets. Apple Pay and Google Pay arrive as cards."""
-    return (Method("card", frozenset(markets), LIMITS, can_be_saved=True),)
+def methods_of(*, names: Sequence[str], country: str, markets: Sequence[str]) -> tuple[Method, ...]:
+    """What an account of this country offers in these markets, of the methods that were activated for it.
+
+    Apple Pay and Google Pay arrive as cards. Only cards are kept: the others want their holder there each time.
+    """
+    return tuple(
+        Method(
+            name,
+            frozenset(one for one in markets if ONLY_IN.get(name, one) == one),
+            limits,
+            can_be_saved=name == "card",
+            per_day=WAYS[name].per_day,
+            pays_within=WAYS[name].pays_within,
+        )
+        for name in names
+        if (limits := _limits(WAYS[name], country))
+    )
+
+
+def _limits(way: Way, country: str) -> dict[str, tuple[int, int]]:
+    currencies = frozenset(LIMITS) if way.currencies is None else way.currencies(country)
+    return {
+        currency: (way.at_least.get(currency, least), way.at_most.get(currency, most))
+        for currency, (least, most) in LIMITS.items()
+        if currency in currencies
+    }
 
 
 # -- what is asked ----------------------------------------------------------------------------------------------------
@@ -129,12 +205,12 @@ def session_asked(ask: Ask) -> dict[str, Any]:
     }
     intent: dict[str, Any] = {"metadata": {"key": ask.key}}
     if ask.save_card:
-        intent["setup_future_usage"] = "on_session"
+        intent["setup_future_usage"] = "off_session"
     asked: dict[str, Any] = {
         "mode": "payment",
         "client_reference_id": ask.key,
         "metadata": {"key": ask.key},
-        "payment_method_types": ["card"],
+        "payment_method_types": [ask.method],
         "line_items": [{"quantity": 1, "price_data": price}],
         "payment_intent_data": intent,
         # Else Stripe may offer another currency than was asked for.
@@ -144,11 +220,22 @@ def session_asked(ask: Ask) -> dict[str, Any]:
         "cancel_url": ask.return_url,
         "expires_at": _seconds(_expires_at(ask)),
     }
+    match ask.method:
+        case "wechat_pay":  # a QR code on a desk, the app on a phone: their page sees to it
+            asked["payment_method_options"] = {"wechat_pay": {"client": "web"}}
+        case "konbini":
+            asked["payment_method_options"] = {"konbini": {"expires_after_days": _days_to_pay(ask)}}
     return asked | ({"customer": ask.payer} if ask.payer else {})
 
 
+def _days_to_pay(ask: Ask) -> int:
+    """Whole days after which a slip is void, at the end of a day in Japan; 1 to 60."""
+    japan = timedelta(hours=9)
+    return min(max(((ask.pay_by + japan).date() - (ask.asked_at + japan).date()).days, 1), 60)
+
+
 def intent_asked(ask: Ask) -> dict[str, Any]:
-    """A payment with a kept card, while its holder is there (POST /v1/payment_intents)."""
+    """A payment with a kept card, while its holder is there or by their mandate (POST /v1/payment_intents)."""
     assert ask.payer, "a kept card is a customer's"
     return {
         "amount": ask.money.minor,
@@ -157,7 +244,7 @@ def intent_asked(ask: Ask) -> dict[str, Any]:
         "payment_method": ask.saved_card,
         "payment_method_types": ["card"],
         "confirm": True,
-        "off_session": False,
+        "off_session": ask.off_session,
         "description": ask.description,
         "return_url": ask.return_url,
         "metadata": {"key": ask.key},
@@ -216,7 +303,7 @@ def refusal_of(answer: Answer) -> Refused | None:
     if answer.status in {401, 403}:
         return Refused(Reason.NOT_AUTHORISED, None, _told(answer))
     if answer.status == 402 and error.get("type") == "card_error":
-        return Refused(Reason.DECLINED, None, _told(answer))
+        return Refused(Reason.NEEDS_CUSTOMER if _wants_its_holder(error) else Reason.DECLINED, None, _told(answer))
     if answer.status in {400, 404} and error.get("type") == "invalid_request_error":
         return Refused(_reason(error), None, _told(answer))
     return None
@@ -296,7 +383,9 @@ def _session(body: Mapping[str, Any]) -> Payment:
         case "processing":
             return Payment(reference, key, PaymentState.PROCESSING)
         case "requires_action" if status == "complete":
-            return Payment(reference, key, PaymentState.PROCESSING)
+            slip = _slip(intent)
+            state = PaymentState.OPEN if slip else PaymentState.PROCESSING
+            return Payment(reference, key, state, url=slip)
         case "requires_payment_method" | "canceled":
             return Payment(reference, key, PaymentState.CLOSED, declined=_declined(intent))
         case None if status == "expired":
@@ -306,15 +395,16 @@ def _session(body: Mapping[str, Any]) -> Payment:
 
 def _intent(body: Mapping[str, Any]) -> Payment:
     reference, key, declined = _text(body, "id"), _key(body), _declined(body)
+    wants_holder = _wants_its_holder(body.get("last_payment_error"))
     match body.get("status"):
         case "succeeded":
             return _paid(reference, key, body)
         case "processing":
             return Payment(reference, key, PaymentState.PROCESSING)
         case "canceled":
-            return Payment(reference, key, PaymentState.CLOSED, declined=declined)
+            return Payment(reference, key, PaymentState.CLOSED, declined=declined, needs_customer=wants_holder)
         case "requires_payment_method" if declined:
-            return Payment(reference, key, PaymentState.CLOSED, declined=declined)
+            return Payment(reference, key, PaymentState.CLOSED, declined=declined, needs_customer=wants_holder)
         case "requires_action" | "requires_confirmation" | "requires_payment_method":
             # The latter two are seen only while the ask is still being worked on: it may yet be paid.
             return Payment(reference, key, PaymentState.OPEN, url=_page(body), declined=declined)
@@ -349,6 +439,21 @@ def _page(intent: Mapping[str, Any]) -> str:
     return url if isinstance(url, str) else ""
 
 
+def _slip(intent: Mapping[str, Any]) -> str:
+    """The page of the slip that is paid in a shop; "" when it is no such payment."""
+    action = intent.get("next_action")
+    slip = action.get("konbini_display_details") if isinstance(action, dict) else None
+    url = slip.get("hosted_voucher_url") if isinstance(slip, dict) else None
+    return url if isinstance(url, str) else ""
+
+
+def intent_of(answer: Answer) -> str:
+    """The id of the intent behind a session, "" when nobody has tried to pay."""
+    intent = answer.body.get("payment_intent") if isinstance(answer.body, dict) else None
+    id = intent.get("id") if isinstance(intent, dict) else intent
+    return id if isinstance(id, str) else ""
+
+
 def _declined(intent: Mapping[str, Any]) -> str:
     """Stripe's words for why the last try failed, without its sentences: those may name the card's holder."""
     error = intent.get("last_payment_error")
@@ -356,6 +461,11 @@ def _declined(intent: Mapping[str, Any]) -> str:
         return ""
     words = _word(error.get("code")), _word(error.get("decline_code"))
     return " ".join(dict.fromkeys(word for word in words if word)) or "declined"
+
+
+def _wants_its_holder(error: object) -> bool:
+    """Whether the bank refused only because nobody was there to confirm; told by either of Stripe's two codes."""
+    return isinstance(error, dict) and "authentication_required" in (error.get("code"), error.get("decline_code"))
 
 
 def _session_key(body: Mapping[str, Any]) -> str:
@@ -434,6 +544,58 @@ def refund_row(row: Mapping[str, Any]) -> Refund:
         raise Unreadable("no refund of a listed status")
     why = _word(row.get("failure_reason")) or _word(row.get("pending_reason"))
     return Refund(_text(row, "id"), _key(row), state, _money(row, "amount"), why)
+
+
+# -- what was settled -------------------------------------------------------------------------------------------------
+
+SETTLED_KINDS: Mapping[str, SettledKind] = {
+    "charge": SettledKind.PAYMENT,
+    "payment": SettledKind.PAYMENT,
+    "refund": SettledKind.REFUND,
+    "payment_refund": SettledKind.REFUND,
+    "refund_failure": SettledKind.REFUND,
+    "payment_failure_refund": SettledKind.REFUND,
+    "adjustment": SettledKind.DISPUTE,
+    "stripe_fee": SettledKind.FEE,
+    "payout": SettledKind.PAYOUT,
+}
+
+
+def settled_on(day: date, after: str = "") -> dict[str, Any]:
+    """A page of what moved in the balance on that day, UTC (GET /v1/balance_transactions)."""
+    begin = datetime(day.year, day.month, day.day, tzinfo=UTC)
+    made = {"gte": _seconds(begin), "lt": _seconds(begin + timedelta(days=1))}
+    return {"created": made, "expand": ["data.source"]} | _page_after(after)
+
+
+def settled_of(answer: Answer) -> Outcome[tuple[tuple[Settled, ...], str]]:
+    """The rows of one page, and where the next begins ("" when this is the last)."""
+
+    def read(body: Mapping[str, Any]) -> tuple[tuple[Settled, ...], str]:
+        rows, more = body.get("data"), body.get("has_more")
+        if not isinstance(rows, list) or not isinstance(more, bool) or (more and not rows):
+            raise Unreadable("no list")
+        return tuple(_settled(row) for row in rows), _text(rows[-1], "id") if more else ""
+
+    return _read(answer, read)
+
+
+def _settled(row: Mapping[str, Any]) -> Settled:
+    """What the charge or refund behind the row moved, in its own currency: the balance may be kept in another."""
+    kind, source = SETTLED_KINDS.get(str(row.get("type")), SettledKind.OTHER), row.get("source")
+    amount, currency = row.get("amount"), _text(row, "currency").upper()
+    if not isinstance(amount, int):
+        raise Unreadable("no amount")
+    fee = Money(_whole(row, "fee"), currency)
+    key = charge = reference = ""
+    if isinstance(source, dict):
+        key, charge = _key(source), _word(source.get("payment_intent"))
+        reference = _text(source, "id") if kind == SettledKind.REFUND else ""
+        if kind in {SettledKind.PAYMENT, SettledKind.REFUND}:
+            moved = _money(source, "amount_captured" if kind == SettledKind.PAYMENT else "amount")
+            amount, currency = moved.minor if amount >= 0 else -moved.minor, moved.currency
+    at = datetime.fromtimestamp(_whole(row, "created"), UTC)
+    return Settled(_text(row, "id"), kind, Money(amount, currency), fee, at, key, charge, reference)
 
 
 # -- customers and their cards ----------------------------------------------------------------------------------------

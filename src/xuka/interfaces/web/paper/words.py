@@ -12,7 +12,7 @@ from typing import Any
 
 from django.utils.translation import get_language, gettext
 
-from xuka.interfaces.web import formats
+from xuka.interfaces.web import formats, methods, texts
 from xuka.kernel.money import Money
 from xuka.receipts.models import Receipt
 
@@ -96,13 +96,13 @@ def paper(receipt: Receipt) -> Paper:
     """The receipt in the active language."""
     told, market = receipt.document, receipt.document["market"]
     return Paper(
-        language={"zh-hans": "zh-Hans"}.get(_language(), _language()),
+        language={"zh-hans": "zh-Hans", "zh-hant": "zh-Hant"}.get(_language(), _language()),
         market=market,
         is_credit_note=receipt.is_credit_note,
         title=title(receipt),
         legal_name=_legal_name(receipt),
         number=receipt.full_number,
-        tax=_tax(market),
+        tax=tax_name(market),
         heads=_heads(),
         seller=told["seller"]["name"],
         address=tuple(told["seller"]["address"]),
@@ -117,7 +117,7 @@ def paper(receipt: Receipt) -> Paper:
             gettext("Tax included"),
         ),
         paid=tuple(
-            Row(method(one["method"]), _money(receipt, one["amount_minor"])) for one in told.get("paid_with", ())
+            Row(methods.name(one["method"]), _money(receipt, one["amount_minor"])) for one in told.get("paid_with", ())
         ),
         said=tuple(_said(receipt)),
     )
@@ -150,22 +150,6 @@ def what(receipt: Receipt) -> str:
 def file_name(receipt: Receipt) -> str:
     """ "Receipt BE-2026-000017.pdf" in the active language."""
     return f"{title(receipt)} {receipt.full_number}.pdf"
-
-
-def method(name: str) -> str:
-    """A way of paying in words; one that is not known here is called as it calls itself."""
-    known = {
-        "wallet": gettext("Wallet"),
-        "card": gettext("Card or Apple Pay"),
-        "alipay": gettext("Alipay"),
-        "wechat_pay": gettext("WeChat Pay"),
-        "paypal": "PayPal",
-        "bancontact": "Bancontact",
-        "paypay": "PayPay",
-        "konbini": gettext("Convenience store"),
-        "voucher": gettext("Voucher"),
-    }
-    return known.get(name, name.replace("_", " ").capitalize())
 
 
 def _facts(receipt: Receipt) -> list[Row]:
@@ -201,6 +185,8 @@ def _label(line: Mapping[str, Any]) -> str:
             return gettext("Given back: %(what)s") % {"what": name}
         case "fee":
             return gettext("Fee for this way to pay")
+        case "coupon" | "points" as kind:
+            return texts.discount(kind, int(name) if kind == "points" else 0, name)
         case "discount":
             return name or gettext("Discount")
         case _:
@@ -221,6 +207,8 @@ def _said(receipt: Receipt) -> list[str]:
     if receipt.corrects:
         told = {"number": receipt.corrects.full_number}
         said.append(gettext("This credit note corrects the receipt %(number)s and belongs with it.") % told)
+    if receipt.document["market"] == "TW":
+        said.append(gettext("This is not a uniform invoice (統一發票) of Taiwan, and none is issued."))
     return said
 
 
@@ -230,6 +218,8 @@ def _reason(why: str) -> str:
             return gettext("The renewal was not delivered, so the money goes back.")
         case "withdrawn":
             return gettext("The purchase was withdrawn.")
+        case "unused":
+            return gettext("A period that had not begun was given back.")
         case "goodwill":
             return gettext("Given back as a courtesy.")
         case "mistake":
@@ -238,12 +228,25 @@ def _reason(why: str) -> str:
             return ""
 
 
-def _tax(market: str) -> str:
-    return gettext("Consumption tax") if market == "JP" else gettext("VAT")
+def tax_name(market: str) -> str:
+    """What the tax inside prices is called in this market."""
+    match market:
+        case "JP":
+            return gettext("Consumption tax")
+        case "TW":
+            return gettext("Business tax")
+        case _:
+            return gettext("VAT")
 
 
 def _registration(market: str, number: str) -> str:
-    label = gettext("Invoice registration number") if market == "JP" else gettext("VAT number")
+    match market:
+        case "JP":
+            label = gettext("Invoice registration number")
+        case "TW":
+            label = gettext("Registration for business tax in Taiwan")
+        case _:
+            label = gettext("VAT number")
     colon = {"zh": "：", "ja": "：", "fr": "\N{NO-BREAK SPACE}: "}.get(_language()[:2], ": ")
     return label + colon + (number or gettext("none"))
 

@@ -51,3 +51,28 @@ async function speak(language) {
   const spoken = known && known.headers.get("Content-Language");
   if (language && spoken !== language.toLowerCase()) await keepOffline(cache).catch(() => {});
 }
+
+// A reminder that comes while no page is open. A second copy has the same tag and takes the first one's place.
+self.addEventListener("push", (event) => event.waitUntil(show(event)));
+
+async function show(event) {
+  let told = {};
+  try {
+    told = event.data.json();
+  } catch {
+    // A push without words still must show something.
+  }
+  await self.registration.showNotification(told.title || "Xuka", {
+    body: told.body || "",
+    tag: told.tag || undefined,
+    icon: FILES.find((name) => name.includes("icon.svg")),
+    data: { url: told.url || "/" },
+  });
+}
+
+self.addEventListener("notificationclick", (event) => {
+  event.notification.close();
+  const url = new URL(event.notification.data.url, self.location.origin);
+  // Only our own pages are opened, whatever a push says.
+  event.waitUntil(self.clients.openWindow(url.origin === self.location.origin ? url.href : "/"));
+});

@@ -1,0 +1,66 @@
+"""Every payment connector there is, in front of its stand-in, with the books behind it."""
+
+from __future__ import annotations
+
+from uuid import uuid4
+
+import pytest
+from django.db import transaction
+
+from tests.contracts.stands import Stand
+from tests.journeys.provider_world import begun, seen, tell
+from xuka.accounts.models import User
+from xuka.ledger import queries as ledger_queries
+from xuka.payments import operations, queries, refunds
+from xuka.payments.models import Refund
+from xuka.payments.rules import words_of
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def test_what_is_paid_fills_the_account_once_and_a_part_goes_back_once(stands: dict[str, Stand]) -> None:
+    customer = User.objects.create(email="xiaoyu@shop.test").id
+    for name, stand in stands.items():
+        account, money = uuid4(), stand.monies[0]
+        payment = begun(stand, name, customer, account)
+        stand.pay(seen(payment))
+        tell(stand, name, payment)
+        tell(stand, name, payment)
+        payment.refresh_from_db()
+        assert (payment.state, payment.paid_minor, payment.paid_currency) == ("paid", money.minor, money.currency), name
+        assert ledger_queries.balance(account) == money.minor
+        part = money.minor // 4 // 100 * 100
+        with transaction.atomic():
+            refunds.give_back(
+                cause=payment.cause, account=account, leg="part", amount_minor=part, now=stand.clock.now()
+            )
+        refund = Refund.objects.get(payment=payment)
+        for _ in range(4):
+            refunds.advance(refund_id=refund.id, now=stand.clock.now())
+            stand.clock.push(minutes=5)
+        refund.refresh_from_db()
+        assert (refund.state, refund.amount_minor) == ("done", part), (name, refund.detail)
+        key = words_of(payment.id)
+        assert (stand.captured(key), stand.refunded(key)) == (
+            {money.currency: money.minor},
+            {money.currency: part},
+        ), name
+        assert ledger_queries.balance(account) == money.minor - part
+    assert queries.check_books() == []
+    assert ledger_queries.check_books() == []
+
+
+def test_what_is_given_up_is_closed_at_the_latest_when_its_time_is_over(stands: dict[str, Stand]) -> None:
+    customer = User.objects.create(email="xiaoyu@shop.test").id
+    for name, stand in stands.items():
+        account = uuid4()
+        payment = begun(stand, name, customer, account)
+        with transaction.atomic():
+            operations.close(account=account, now=stand.clock.now())
+        for _ in range(3):
+            operations.advance(payment_id=payment.id, now=stand.clock.now())
+            stand.clock.push(hours=2)
+        payment.refresh_from_db()
+        assert (payment.state, payment.next_step_at) == ("closed", None), (name, payment.detail)
+        assert stand.captured(words_of(payment.id)) == {}
+        assert ledger_queries.balance(account) == 0
