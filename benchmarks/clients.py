@@ -46,19 +46,23 @@ def post(legs: Sequence[Any]) -> None:
         ledger.post(leg, now=clock.now())
 
 
-def tell_or_renew(port: int, events: Sequence[bytes], wishes: Sequence[Any]) -> None:
-    """Deliver signed webhooks on a few connections, as a provider does, each answered 200; or renew meanwhile."""
+def tell_or_renew(port: int, notices: Sequence[Any], wishes: Sequence[Any]) -> list[float]:
+    """Deliver signed notices on a few connections, as providers do, each answered 200; or renew meanwhile.
+
+    Returns:
+        The seconds that each answer took.
+    """
     renew(wishes)
     with ThreadPoolExecutor(CONNECTIONS) as threads:
-        list(threads.map(_tell, [port] * CONNECTIONS, [events[at::CONNECTIONS] for at in range(CONNECTIONS)]))
+        told = threads.map(_tell, [port] * CONNECTIONS, [notices[at::CONNECTIONS] for at in range(CONNECTIONS)])
+        return [seconds for part in told for seconds in part]
 
 
-def _tell(port: int, events: Sequence[bytes]) -> None:
+def _tell(port: int, notices: Sequence[Any]) -> list[float]:
     from benchmarks import web
 
     with web.connection(port) as to:
-        for event in events:
-            to.tell(event)
+        return [to.tell(notice) for notice in notices]
 
 
 _LOOPS = {loop.__name__: loop for loop in (renew, renew_over_http, post, tell_or_renew)}
@@ -76,14 +80,18 @@ class Clients:
 
     def run_apart(self, loop: str, *work: tuple[Any, ...]) -> list[float]:
         """The same; returns the seconds that each client took, from when the first one was told to begin."""
+        return [seconds for seconds, _ in self.run_and_hear(loop, *work)]
+
+    def run_and_hear(self, loop: str, *work: tuple[Any, ...]) -> list[tuple[float, Any]]:
+        """The same, with what each client's loop returned."""
         began = time.perf_counter()
         for pipe, arguments in zip(self._pipes, work, strict=True):
             pipe.send((loop, arguments))
         said = [pipe.recv() for pipe in self._pipes]
-        for ended_at in said:
-            if isinstance(ended_at, str):
-                raise RuntimeError(ended_at)
-        return [ended_at - began for ended_at in said]
+        for one in said:
+            if isinstance(one, str):
+                raise RuntimeError(one)
+        return [(ended_at - began, heard) for ended_at, heard in said]
 
 
 def _serve(pipe: Connection) -> None:
@@ -96,8 +104,8 @@ def _serve(pipe: Connection) -> None:
     while (work := pipe.recv()) is not None:
         loop, arguments = work
         try:
-            _LOOPS[loop](*arguments)
-            pipe.send(time.perf_counter())  # one clock for every process of this machine
+            heard = _LOOPS[loop](*arguments)
+            pipe.send((time.perf_counter(), heard))  # one clock for every process of this machine
         except Exception as error:
             pipe.send(f"{loop}: {error!r}")
             raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,13 @@ def peak_bytes() -> int:
     return next(int(line.split()[1]) for line in told if line.startswith("VmHWM:")) * 1024
 
 
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
 @contextmanager
 def built() -> Iterator[str]:
     """Bring up a durable database in a temporary folder; yields its address.
@@ -33,6 +41,7 @@ def built() -> Iterator[str]:
         "DJANGO_SETTINGS_MODULE": "benchmarks.settings",
         "XUKA_VAR": str(var),
         "XUKA_SECRET_KEY": "a key for measurements only",
+        "XUKA_BENCH_PAYPAL": str(free_port()),
     }
     os.environ.pop("XUKA_DEMO", None)
     try:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
-from itertools import count
+from itertools import count, cycle
 from pathlib import Path
 from uuid import UUID
 
 from django.core.management import call_command
 from stdnum import luhn
 
+from benchmarks.notices import POSTING, Notice, signed
 from xuka.accounts import operations as accounts
 from xuka.catalogue import operations as catalogue
 from xuka.catalogue import queries as catalogue_queries
@@ -23,11 +23,11 @@ from xuka.kernel.money import Money
 from xuka.ledger import operations as ledger
 from xuka.lines import operations as lines
 from xuka.payments.models import Payment
-from xuka.payments.rules import words_of
 from xuka.renewals import operations as renewals
 
 DATA = Path(__file__).resolve().parents[1] / "data"
 PLAN = "be-week-3gb-day"
+CURRENCY = {"alipay": "CNY", "wechat_pay": "CNY"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,30 +90,18 @@ class Shop:
         """So many of them."""
         return [self.wish() for _ in range(number)]
 
-    def events(self, number: int) -> list[bytes]:
-        """So many genuine webhooks, each about a payment of its own that is under way, of a real one's size."""
+    def notices(self, number: int) -> list[Notice]:
+        """So many genuine notices of all providers in turn, each about a payment of its own that is under way."""
         card = self.card()
         now = clock.now()
         rows = [
             Payment(
-                id=ids.new(), cause=ids.new(), account_id=ids.new(), customer_id=card.customer, provider="stripe",
-                is_live=False, method="card", amount_minor=12_90, currency="EUR", pay_by=now + timedelta(days=1),
-                state="open", asks=1, asked_at=now, absent_at=now, next_step_at=now + timedelta(days=1),
+                id=ids.new(), cause=ids.new(), account_id=ids.new(), customer_id=card.customer, provider=provider,
+                is_live=False, method="card", amount_minor=12_90, currency=CURRENCY.get(provider, "EUR"),
+                pay_by=now + timedelta(days=1), state="open", asks=1, asked_at=now, absent_at=now,
+                next_step_at=now + timedelta(days=1),
             )
-            for _ in range(number)
+            for provider, _ in zip(cycle(POSTING), range(number), strict=False)
         ]  # fmt: skip
         Payment.objects.bulk_create(rows)
-        return [_event(words_of(row.id)) for row in rows]
-
-
-def _event(key: str) -> bytes:
-    told = {
-        "id": f"evt_{ids.new().hex}", "object": "event", "api_version": "2026-10-28.endive", "created": 1_790_000_000,
-        "livemode": False, "pending_webhooks": 1, "type": "checkout.session.completed",
-        "data": {"object": {
-            "id": f"cs_test_{ids.new().hex}", "object": "checkout.session", "client_reference_id": key,
-            "livemode": False, "metadata": {"key": key}, "payment_status": "paid", "status": "complete",
-            "amount_total": 1290, "currency": "eur", "custom_text": {"filler": "x" * 2_000},
-        }},
-    }  # fmt: skip
-    return json.dumps(told).encode()
+        return signed(rows)

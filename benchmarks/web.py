@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import http.client
 import re
 import secrets
-import socket
 import subprocess
 import sys
 import time
@@ -18,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
-from benchmarks import settings
+from benchmarks import house
+from benchmarks.notices import Notice
 
 # Any token will do, if the form and the cookie agree.
 _TOKEN = secrets.token_hex(16)
@@ -42,9 +40,7 @@ def running(*command: str) -> Iterator[subprocess.Popen[bytes]]:
 @contextmanager
 def serving(*, workers: int) -> Iterator[tuple[int, int]]:
     """The web server on a free port, warm; yields its port and process id."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = house.free_port()
     with running("serve", "--port", str(port), "--workers", str(workers)) as process:
         until = time.monotonic() + 30
         while True:
@@ -87,15 +83,14 @@ class Browser:
         assert answer.status == 302, answer.status
         assert answer.headers["Location"] == f"/orders/{order}/", answer.headers["Location"]
 
-    def tell(self, event: bytes) -> None:
-        """Deliver a webhook as the provider does, signed now; it must be answered 200."""
-        at = int(time.time())
-        signed = hmac.new(settings.WEBHOOK_SECRET.encode(), f"{at}.".encode() + event, hashlib.sha256).hexdigest()
-        headers = {"Content-Type": "application/json", "Stripe-Signature": f"t={at},v1={signed}"}
-        self.to.request("POST", "/webhooks/stripe/", body=event, headers=headers)
+    def tell(self, notice: Notice) -> float:
+        """Deliver a notice as its provider does; it must be answered 200. Returns the seconds until it was."""
+        began = time.perf_counter()
+        self.to.request("POST", f"/webhooks/{notice.provider}/", body=notice.body, headers=notice.headers)
         answer = self.to.getresponse()
         answer.read()
-        assert answer.status == 200, answer.status
+        assert answer.status == 200, (notice.provider, answer.status)
+        return time.perf_counter() - began
 
 
 @contextmanager

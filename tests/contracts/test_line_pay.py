@@ -190,26 +190,29 @@ def test_a_balance_too_low_leaves_it_open_and_another_amount_is_refused() -> Non
     assert stand.captured(KEY) == {}
 
 
-def test_a_refund_is_found_when_it_is_whole_and_a_person_compares_parts() -> None:
+def test_a_refund_is_found_by_its_sum_unless_it_is_known_to_be_another() -> None:
     stand = Stand()
-    payment = paid(stand)
-    assert done(stand.provider.find_refund(key=BACK, charge=payment.charge)) is None
-    stand.fault("timeout_after", endpoint="refund")
-    assert isinstance(stand.provider.refund(key=BACK, charge=payment.charge, money=DOLLARS), Unknown)
-    found = done(stand.provider.find_refund(key=BACK, charge=payment.charge))
-    assert found == Refund(found.reference, BACK, RefundState.DONE, DOLLARS)
-    assert done(stand.provider.look_refund(reference=found.reference)) == replace(found, key="")
-    again = stand.provider.refund(key=BACK, charge=payment.charge, money=DOLLARS)
-    assert again == Refused(Reason.ALREADY_REFUNDED, None, "code 1165")
-    assert stand.refunded(KEY) == {"TWD": 59900}
+    payment, part = paid(stand), Money(10000, "TWD")
 
-    stand = Stand()
-    payment = paid(stand)
-    part = done(stand.provider.refund(key=BACK, charge=payment.charge, money=Money(10000, "TWD")))
-    assert (part.key, part.state, part.money) == (BACK, RefundState.DONE, Money(10000, "TWD"))
-    assert done(stand.provider.look_refund(reference=part.reference)).money == Money(10000, "TWD")
-    assert isinstance(stand.provider.find_refund(key=KEY, charge=payment.charge), Unknown)
-    assert stand.refunded(KEY) == {"TWD": 10000}
+    def found(money: Money, *others: str) -> Refund | None:
+        return done(stand.provider.find_refund(key=BACK, charge=payment.charge, money=money, others=others))
+
+    assert found(part) is None
+    stand.fault("timeout_after", endpoint="refund")
+    assert isinstance(stand.provider.refund(key=BACK, charge=payment.charge, money=part), Unknown)
+    first = found(part)
+    assert first is not None
+    assert first == Refund(first.reference, BACK, RefundState.DONE, part)
+    assert done(stand.provider.look_refund(reference=first.reference)) == replace(first, key="")
+    assert found(Money(20000, "TWD")) is None, "of another sum"
+    assert found(part, first.reference) is None, "another's"
+    second = done(stand.provider.refund(key=KEY, charge=payment.charge, money=part))
+    assert found(part, first.reference) == replace(second, key=BACK)
+    assert found(part, second.reference) == first
+    assert found(part, first.reference, second.reference) is None
+    assert stand.refunded(KEY) == {"TWD": 20000}
+    again = stand.provider.refund(key=BACK, charge=payment.charge, money=DOLLARS)
+    assert again == Refused(Reason.ALREADY_REFUNDED, None, "code 1164")
 
 
 @pytest.mark.parametrize(

@@ -64,3 +64,37 @@ def test_what_is_given_up_is_closed_at_the_latest_when_its_time_is_over(stands: 
         assert (payment.state, payment.next_step_at) == ("closed", None), (name, payment.detail)
         assert stand.captured(words_of(payment.id)) == {}
         assert ledger_queries.balance(account) == 0
+
+
+def test_two_parts_of_one_sum_whose_answers_were_lost_go_back_once_each_also_where_no_keys_are_kept(
+    stands: dict[str, Stand],
+) -> None:
+    """The first was taken and the second was not; nobody heard of either."""
+    customer = User.objects.create(email="xiaoyu@shop.test").id
+    for name, stand in stands.items():
+        account, money = uuid4(), stand.monies[0]
+        payment = begun(stand, name, customer, account)
+        stand.pay(seen(payment))
+        tell(stand, name, payment)
+        part = money.minor // 4 // 100 * 100
+        with transaction.atomic():
+            for leg in ("first", "second"):
+                refunds.give_back(
+                    cause=payment.cause, account=account, leg=leg, amount_minor=part, now=stand.clock.now()
+                )
+        ids = [Refund.objects.get(payment=payment, leg=leg).id for leg in ("first", "second")]
+        for id, kind in zip(ids, ("timeout_after", "timeout_before"), strict=True):
+            stand.fault(kind, endpoint="refund")
+            refunds.advance(refund_id=id, now=stand.clock.now())
+        assert stand.refunded(words_of(payment.id)) == {money.currency: part}, name
+        stand.heal()
+        for _ in range(12):
+            for id in reversed(ids):
+                refunds.advance(refund_id=id, now=stand.clock.now())
+            stand.clock.push(minutes=5)
+        gone = Refund.objects.filter(payment=payment)
+        assert {(one.state, one.amount_minor) for one in gone} == {("done", part)}, (name, [one.detail for one in gone])
+        assert len({one.reference for one in gone}) == 2, name
+        assert stand.refunded(words_of(payment.id)) == {money.currency: 2 * part}, name
+        assert ledger_queries.balance(account) == money.minor - 2 * part
+    assert queries.check_books() == []

@@ -50,6 +50,8 @@ from xuka.renewals.rules import OPEN_STATES, State
 
 BEGIN = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
 DATA = Path(__file__).resolve().parents[2] / "data"
+CURRENCY = {"JP": "JPY", "BE": "EUR", "TW": "TWD"}
+MARKETS = tuple(CURRENCY)
 TOP_UPS = "/v2/orders/topups"
 LISTED = "/v2/orders"
 
@@ -101,11 +103,17 @@ class Killed(BaseException):
     """The process died here."""
 
 
+class Found(BaseException):
+    """What was looked for went wrong: there is no need to go on."""
+
+
 class Shop:
     """One seller, its customers, its workers and its carrier, driven by chance."""
 
-    def __init__(self, seed: int, patch: pytest.MonkeyPatch, *, new_esims: float = 0.0) -> None:
-        self.new_esims = new_esims
+    def __init__(
+        self, seed: int, patch: pytest.MonkeyPatch, *, new_esims: float = 0.0, stop_at: str | None = None
+    ) -> None:
+        self.new_esims, self.stop_at = new_esims, stop_at
         call_command("flush", verbosity=0, interactive=False)
         with connection.cursor() as cursor:  # a table that Django does not manage
             cursor.execute("truncate procrastinate_jobs cascade")
@@ -165,7 +173,7 @@ class Shop:
         self.lines: list[tuple[UUID, UUID, str]] = []
         self._cards = 0
         for number in range(8):
-            market = "BE" if number % 2 else "JP"
+            market = MARKETS[number % len(MARKETS)]
             customer = accounts.register_user(
                 email=f"c{number}@shop.example", language="en", now=self.now, id=UUID(int=100 + number)
             ).id
@@ -177,7 +185,7 @@ class Shop:
     def _new_card(self, customer: UUID, market: str) -> tuple[UUID, UUID, str]:
         number, self._cards = self._cards, self._cards + 1
         plans = catalogue_queries.plans_on_sale(market)
-        plan, iccid = plans[number // 2 % len(plans)], _iccid(number)
+        plan, iccid = plans[number // len(MARKETS) % len(plans)], _iccid(number)
         line = lines.add_to_stock(
             iccid=iccid, carrier="airalo", claim_code="CODE", plan_version=plan, who="seller", now=self.now
         )
@@ -186,9 +194,13 @@ class Shop:
         return line.id, customer, market
 
     def _credit(self, customer: UUID, market: str, minor: int) -> None:
-        currency = "EUR" if market == "BE" else "JPY"
         ledger.credit_wallet(
-            customer=customer, money=Money(minor, currency), staff=self.staff, why="a gift", id=ids.new(), now=self.now
+            customer=customer,
+            money=Money(minor, CURRENCY[market]),
+            staff=self.staff,
+            why="a gift",
+            id=ids.new(),
+            now=self.now,
         )
 
     # -- what happens in it ------------------------------------------------------------------------------------
@@ -355,7 +367,7 @@ class Shop:
         if not quote.payment_offered:
             self.note(quote.why_not)
             return
-        order_id, pays_with = ids.new(), self.random.choice(["wallet", "card"])
+        order_id, pays_with = ids.new(), self.random.choice(["wallet", self.till.method(market)])
         for _ in range(self.random.choice([1, 1, 2, 3])):
             self._place(self.random.choice([order_id, order_id, ids.new()]), quote.id, customer, pays_with)
 
@@ -365,8 +377,8 @@ class Shop:
                 order_id=order_id, quote_id=quote_id, customer=customer, now=self.now, pays_with=pays_with
             )
             self.note(f"placed {order.id} {order.state}")
-            if pays_with == "card":
-                self.till.press_pay(order)
+            if pays_with != "wallet":
+                self.till.press_pay(order, pays_with)
         except renewals.CannotPay as error:
             self.note(error.code)
         except (renewals.QuoteChanged, renewals.QuoteExpired, renewals.PaymentNotOffered) as error:
@@ -427,7 +439,7 @@ class Shop:
 
     def a_wallet_runs_dry(self) -> None:
         _, customer, market = self.random.choice(self.lines)
-        currency = "EUR" if market == "BE" else "JPY"
+        currency = CURRENCY[market]
         held = ledger_queries.wallet_balance(customer=customer, currency=currency)
         if held.minor > 100:
             out = ledger.Leg(
@@ -500,6 +512,8 @@ class Shop:
 
     def wrong(self, what: str, order_id: object) -> None:
         self.faults_seen.append(f"{what}: {order_id}")
+        if what == self.stop_at:
+            raise Found(what)
 
     def violations(self) -> set[str]:
         """What must never be, each as a sentence without its order."""

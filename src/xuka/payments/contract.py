@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from enum import StrEnum
@@ -297,10 +297,17 @@ class Provider(Protocol):
         """The refund as it is now. Changes nothing."""
         ...
 
-    def find_refund(self, *, key: str, charge: str) -> Outcome[Refund | None]:
+    def find_refund(
+        self, *, key: str, charge: str, money: Money | None = None, others: Collection[str] = ()
+    ) -> Outcome[Refund | None]:
         """The refund of exactly this key when its reference was never heard; None when it is not there.
 
         A look that fails is ``Unknown``, or refused until later; never None, and never refused for good.
+
+        Args:
+            money, others: what was asked to go back, and the ids of those refunds of this charge that are known to be
+                other ones. A provider that keeps no key of ours finds it by them: any that is left over and of that
+                much is as good as the one that was asked for.
         """
         ...
 

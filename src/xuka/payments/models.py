@@ -111,7 +111,12 @@ class Refund(models.Model):
     done_at = models.DateTimeField(null=True)
 
     class Meta:
-        constraints = [models.CheckConstraint(condition=Q(amount_minor__gt=0), name="refund_amount_positive")]
+        constraints = [
+            models.CheckConstraint(condition=Q(amount_minor__gt=0), name="refund_amount_positive"),
+            models.UniqueConstraint(
+                fields=["payment", "reference"], condition=~Q(reference=""), name="refund_one_of_a_reference"
+            ),
+        ]
         indexes = [
             models.Index(fields=["cause"], name="refund_cause"),
             models.Index(fields=["account_id"], name="refund_account"),

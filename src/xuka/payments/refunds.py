@@ -11,6 +11,7 @@ from functools import partial
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from xuka.journal import operations as journal
 from xuka.kernel import ids
@@ -148,18 +149,18 @@ def _lease(refund: Refund, step: Step, now: datetime) -> Call:
     payment = refund.payment
     them = providers.provider(payment.provider)
     refund.lease_until = refund.next_step_at = providers.lease_end(payment.provider, now)
-    key = _key(refund)
+    key, money = _key(refund), Money(refund.amount_minor, refund.currency)
     match step:
         case Step.ASK:
             refund.asks += 1
             refund.reason = ""
             refund.absent_at = providers.absent_from(payment.provider, refund.lease_until)
-            money = Money(refund.amount_minor, refund.currency)
             ask = partial(them.refund, key=key, charge=payment.charge, money=money)
         case Step.LOOK:
             ask = partial(them.look_refund, reference=refund.reference)
         case _:
-            ask = partial(them.find_refund, key=key, charge=payment.charge)
+            others = _siblings(refund).exclude(reference="").values_list("reference", flat=True)
+            ask = partial(them.find_refund, key=key, charge=payment.charge, money=money, others=frozenset(others))
     refund.save()
     return providers.prepare(payment.provider, ask, refund.lease_until)
 
@@ -190,8 +191,16 @@ def _settle(refund_id: UUID, call: Call, outcome: Outcome, step: Step, now: date
     return refund
 
 
+def _siblings(refund: Refund) -> QuerySet[Refund]:
+    return Refund.objects.filter(payment_id=refund.payment_id).exclude(id=refund.id)
+
+
 def _take_in(refund: Refund, seen: contract.Refund, now: datetime) -> None:
     assert seen.money == Money(refund.amount_minor, refund.currency), "a connector compares our key exactly"
+    # Where no key is kept, two of the same sum stand for each other: whose it became first, keeps it.
+    if _siblings(refund).filter(reference=seen.reference).exists():
+        _later(refund, None, "", now)
+        return
     refund.reference = seen.reference
     match seen.state:
         case contract.RefundState.PENDING:
@@ -229,11 +238,15 @@ def _fail(refund: Refund, reason: str, detail: str, now: datetime) -> None:
 
 
 def _not_there(refund: Refund, now: datetime) -> None:
+    """It is surely absent once no ask for any refund of this payment can still come true: where no key is kept, one of
+    the same sum may have been taken for another's."""
     assert refund.absent_at is not None
-    if now >= refund.absent_at:
+    bounds = _siblings(refund).filter(absent_at__isnull=False).values_list("absent_at", flat=True)
+    absent_at = max([refund.absent_at, *bounds])
+    if now >= absent_at:
         refund.reason, refund.next_step_at = "absent", now
     else:
-        _later(refund, min(now + rules.look_again_after(refund.looks), refund.absent_at), "", now)
+        _later(refund, min(now + rules.look_again_after(refund.looks), absent_at), "", now)
 
 
 def _later(refund: Refund, at: datetime | None, why: str, now: datetime) -> None:

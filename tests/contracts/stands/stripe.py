@@ -11,6 +11,7 @@ from xuka.payments.contract import Payment
 
 # What the suite calls it -> what this stand-in does.
 FAULTS = {"refund_refused": "refund_fails"}
+ENDPOINTS = {"refund": "refund_create"}
 
 
 class Stand(StripeStand):
@@ -32,6 +33,8 @@ class Stand(StripeStand):
     def fault(self, kind: str, **more: Any) -> None:
         if kind.startswith("error"):
             more["status"] = 503  # a 500 of Stripe's own is kept with the key: that has tests of its own
+        if "endpoint" in more:
+            more["endpoint"] = ENDPOINTS[more["endpoint"]]
         super().fault(FAULTS.get(kind, kind), **more)
 
     def pay(self, payment: Payment) -> None:

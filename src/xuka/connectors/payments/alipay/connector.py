@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import Any, TypeVar
@@ -225,7 +225,9 @@ class Alipay:
 
         return self._deadline.keep(work, f"look at refund {ids.masked(reference)}")
 
-    def find_refund(self, *, key: str, charge: str) -> Outcome[Refund | None]:
+    def find_refund(
+        self, *, key: str, charge: str, money: Money | None = None, others: Collection[str] = ()
+    ) -> Outcome[Refund | None]:
         """The refund of exactly this key; None while nothing was given back. Never refused for good."""
         found = self._deadline.keep(
             lambda until: self._look_refund(until, charge, wire.order_of(key)), f"find refund {key}"

@@ -6,7 +6,7 @@ import json
 import logging
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any, TypeVar
@@ -213,21 +213,19 @@ class LinePay:
         keep = wire.is_reference(reference)
         return self._deadline.keep(work, f"look at refund {ids.masked(reference)}") if keep else NO_REFERENCE
 
-    def find_refund(self, *, key: str, charge: str) -> Outcome[Refund | None]:
-        """None when nothing was given back; the one refund when it is the whole payment: it can only be this. Of parts
-        nobody can say whose they are: ``Unknown``, for a person to compare."""
+    def find_refund(
+        self, *, key: str, charge: str, money: Money | None = None, others: Collection[str] = ()
+    ) -> Outcome[Refund | None]:
+        """The first refund of that much that is none of the ``others``: LINE keeps no key of refunds, and two of one
+        payment and sum stand for each other. None when there is none, or when ``money`` is not told."""
 
         def work(until: float) -> Outcome[Refund | None]:
             row = self._transaction(until, charge)
             refunds = _read(row, wire.refunds_of) if isinstance(row, Done) else row
-            paid = _read(row, wire.paid_of) if isinstance(row, Done) else row
-            if not isinstance(refunds, Done) or not isinstance(paid, Done):
-                return refunds if not isinstance(refunds, Done) else Unknown("a refund of no payment")
-            if not refunds.value:
-                return Done(None)
-            if len(refunds.value) == 1 and refunds.value[0].money == paid.value.paid:
-                return Done(replace(refunds.value[0], key=key))
-            return Unknown("parts were given back, and LINE Pay does not tell under which key")
+            if not isinstance(refunds, Done):
+                return refunds
+            found = next((one for one in refunds.value if one.money == money and one.reference not in others), None)
+            return Done(replace(found, key=key) if found else None)
 
         keep = wire.is_reference(charge)
         return not_for_good(self._deadline.keep(work, f"find refund {key}") if keep else NO_REFERENCE)

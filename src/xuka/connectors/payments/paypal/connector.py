@@ -6,7 +6,7 @@ import base64
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, TypeVar
@@ -222,7 +222,9 @@ class PayPal:
     def _refund(self, until: float, reference: str) -> Outcome[Refund]:
         return self._read(until, lambda client: client.payments.get_refund({"refund_id": reference}), wire.refund_of)
 
-    def find_refund(self, *, key: str, charge: str) -> Outcome[Refund | None]:
+    def find_refund(
+        self, *, key: str, charge: str, money: Money | None = None, others: Collection[str] = ()
+    ) -> Outcome[Refund | None]:
         """The refund of exactly this key, among those of its order; None when it is not there. Never refused for
         good."""
 

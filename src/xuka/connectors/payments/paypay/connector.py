@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any, TypeVar
@@ -192,7 +192,9 @@ class PayPay:
             lambda until: _there(self._refund_seen(until, *parts)), f"look at refund {ids.masked(parts[0])}"
         )
 
-    def find_refund(self, *, key: str, charge: str) -> Outcome[Refund | None]:
+    def find_refund(
+        self, *, key: str, charge: str, money: Money | None = None, others: Collection[str] = ()
+    ) -> Outcome[Refund | None]:
         """The refund of exactly this key; None when it is not there. Never refused for good."""
         return not_for_good(
             self._deadline.keep(lambda until: self._refund_seen(until, key, charge), f"find refund {key}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any, TypeVar
 
@@ -239,7 +239,9 @@ class Stripe:
 
         return self._deadline.keep(work, f"look at refund {ids.masked(reference)}")
 
-    def find_refund(self, *, key: str, charge: str) -> Outcome[Refund | None]:
+    def find_refund(
+        self, *, key: str, charge: str, money: Money | None = None, others: Collection[str] = ()
+    ) -> Outcome[Refund | None]:
         """The refund of exactly this key; None when it is not there. Never refused for good."""
 
         def page(client: stripe.StripeClient, after: str) -> object:

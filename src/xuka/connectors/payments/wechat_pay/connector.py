@@ -7,7 +7,7 @@ import json
 import logging
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from hashlib import sha1
@@ -229,7 +229,9 @@ class WechatPay:
             lambda until: self._look_refund(until, reference), f"look at refund {ids.masked(reference)}"
         )
 
-    def find_refund(self, *, key: str, charge: str) -> Outcome[Refund | None]:
+    def find_refund(
+        self, *, key: str, charge: str, money: Money | None = None, others: Collection[str] = ()
+    ) -> Outcome[Refund | None]:
         """The refund of exactly this key; None when it is not there. Never refused for good."""
 
         def work(until: float) -> Outcome[Refund | None]:
