@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -37,6 +38,7 @@ class Notice:
     headers: dict[str, str]
 
 
+@cache  # their ids never repeat
 def _tills() -> dict[str, Till]:
     shop_key, now = kept(settings.KEYS, "shop").public, clock.now
     return {
