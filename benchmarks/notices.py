@@ -20,7 +20,8 @@ from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 
-from benchmarks import settings
+from django.conf import settings
+
 from sandbox.wallets import alipay, paypal, wechat_pay
 from sandbox.wallets.keys import kept
 from sandbox.wallets.till import Bill, Till

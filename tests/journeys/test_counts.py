@@ -13,6 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import translation
 
 from benchmarks.statements import commits_in, recorded
+from tests.contracts.stands import Stand
 from tests.journeys.web_world import DATA, Shop, open_shop
 from xuka.activation import operations as activation
 from xuka.catalogue import operations as catalogue
@@ -83,7 +84,9 @@ def test_the_card_page_takes_at_most_nine_queries(shop: Shop) -> None:
         assert commits_in(sent) == 0
 
 
-def test_every_page_asks_the_database_at_most_ten_times(shop: Shop) -> None:
+def test_every_page_asks_the_database_at_most_ten_times(shop: Shop, stands: dict[str, Stand]) -> None:
+    """Also where every provider is in use."""
+    assert len(stands) >= 6
     catalogue.load(DATA / "market-plans.yaml", who="seller", now=clock.now())
     line, person = shop.cards["xiaoyu"], shop.people["xiaoyu"]
     version = shop.plan("be-week-3gb-day")

@@ -50,6 +50,11 @@ class Timeline:
     valid_until: datetime | None
     booked: tuple[Booked, ...]
 
+    @property
+    def last_policy(self) -> Policy | None:
+        """The policy of the last period of all; None when nothing was ever booked."""
+        return catalogue.policy(self.entries[-1].period.plan_version) if self.entries else None
+
 
 def lines_of(customer: UUID) -> list[Line]:
     """The customer's cards, the first claimed first."""
@@ -122,6 +127,14 @@ def line_by_claim_code(*, iccid: str, code: str) -> Line | None:
 def esim_of(line_id: UUID) -> Esim | None:
     """What a phone needs to install this eSIM; None for a card that was not bought here as one. A secret."""
     return Esim.objects.filter(line_id=line_id).first()
+
+
+def is_esim(line_id: UUID) -> bool:
+    """Whether this card was bought here as an eSIM."""
+    with connection.cursor() as cursor:
+        cursor.execute("select exists (select from lines_esim where line_id = %s)", [line_id])
+        row = cursor.fetchone()
+    return bool(row and row[0])
 
 
 def lines_in_use(*, carrier: str) -> list[Line]:

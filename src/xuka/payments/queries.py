@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from django.db import connection
@@ -14,8 +15,6 @@ from xuka.kernel.money import Money
 from xuka.payments import providers, rules
 from xuka.payments.models import (
     Event,
-    Health,
-    MethodFee,
     Payment,
     Refund,
     SavedCard,
@@ -35,6 +34,8 @@ class Offered:
         why_not: "" or "amount", "per_day" (more than this person may pay with it within a day) or "down" (then
             ``until`` says how long).
         pays_within: how long the person has, where they take a slip to a shop.
+        was_last: the customer paid with it last.
+        has_kept: the customer had a card kept there.
     """
 
     method: str
@@ -44,12 +45,14 @@ class Offered:
     why_not: str = ""
     until: datetime | None = None
     pays_within: timedelta | None = None
+    was_last: bool = False
+    has_kept: bool = False
 
 
 def methods_offered(
     *, market: str, money: Money, now: datetime, with_fee: bool = True, customer: UUID | None = None
 ) -> list[Offered]:
-    """The ways to pay this amount in this market besides the wallet, in three queries; none when no provider is set.
+    """The ways to pay this amount in this market besides the wallet, in one query; none when no provider is set.
 
     Each method once: of several providers that have it, the first that answers. Its limits are held against what is
     really asked: the amount and its fee.
@@ -61,9 +64,8 @@ def methods_offered(
     names = providers.installed()
     if not names:
         return []
-    spent = _spent_in_a_day(customer, money.currency, now) if customer else {}
-    down = dict(Health.objects.filter(down_until__gt=now).values_list("provider", "down_until"))
-    fees = dict(MethodFee.objects.filter(market=market).values_list("method", "basis_points"))
+    told = _told_of_methods(market, customer, money.currency, now)
+    down, fees, spent = told["down"], told["fee"], told["spent"]
     offered = []
     for name in names:
         for method in providers.provider(name).methods():
@@ -77,8 +79,12 @@ def methods_offered(
             if not why_not and most_today is not None and asked + spent.get(method.name, 0) > most_today:
                 why_not = "per_day"
             offered.append(
-                Offered(method.name, name, fee, method.can_be_saved, why_not, down.get(name), method.pays_within)
-            )
+                Offered(
+                    method.name, name, fee, method.can_be_saved, why_not, down.get(name), method.pays_within,
+                    was_last=method.name in told["last"],
+                    has_kept=method.can_be_saved and name in told["card"],
+                )
+            )  # fmt: skip
     first: dict[str, Offered] = {}
     for one in offered:
         there = first.get(one.method)
@@ -87,18 +93,31 @@ def methods_offered(
     return list(first.values())
 
 
-def _spent_in_a_day(customer: UUID, currency: str, now: datetime) -> dict[str, int]:
-    """Minor units by method that this customer paid within the last 24 hours."""
-    rows = Payment.objects.filter(
-        customer_id=customer, state=PaymentState.PAID, ended_at__gt=now - timedelta(days=1), paid_currency=currency
-    )
-    return dict(rows.values_list("method").annotate(total=Sum("paid_minor")))
+# Every check page asks all of this at once: who is down until when, what a method costs more, what this customer paid
+# with it within a day, with which they paid last, and where they have a card.
+_TOLD = """
+select 'down', provider, null::bigint, down_until from payments_health where down_until > %(now)s
+union all select 'fee', method, basis_points, null from payments_methodfee where market = %(market)s
+union all select 'spent', method, sum(paid_minor)::bigint, null from payments_payment
+  where customer_id = %(customer)s and state = 'paid' and ended_at > %(since)s and paid_currency = %(currency)s
+  group by method
+union all (select 'last', method, null, null from payments_payment
+  where customer_id = %(customer)s and state = 'paid' order by ended_at desc limit 1)
+union all select distinct 'card', provider, null::bigint, null::timestamptz from payments_savedcard
+  where customer_id = %(customer)s and forgotten_at is null
+"""
 
 
-def last_used(customer: UUID) -> str:
-    """The method that this customer paid with last, "" when they never did."""
-    rows = Payment.objects.filter(customer_id=customer, state=PaymentState.PAID).order_by("-ended_at")
-    return rows.values_list("method", flat=True).first() or ""
+def _told_of_methods(market: str, customer: UUID | None, currency: str, now: datetime) -> dict[str, dict[str, Any]]:
+    """ "down" until when, and "card", by provider; "fee" in basis points, "spent" within 24 hours in minor units, and
+    "last", by method."""
+    told: dict[str, dict[str, Any]] = {"down": {}, "fee": {}, "spent": {}, "last": {}, "card": {}}
+    asked = {"now": now, "market": market, "customer": customer, "currency": currency, "since": now - timedelta(days=1)}
+    with connection.cursor() as cursor:
+        cursor.execute(_TOLD, asked)
+        for what, name, number, at in cursor.fetchall():
+            told[what][name] = at or number
+    return told
 
 
 def method_offered(

@@ -29,7 +29,7 @@ from xuka.ledger import operations as ledger
 from xuka.ledger import queries as ledger_queries
 from xuka.lines import operations as lines
 from xuka.lines import queries as lines_queries
-from xuka.lines.queries import Line
+from xuka.lines.queries import Line, Timeline
 from xuka.metering import queries as metering
 from xuka.payments import operations as payments
 from xuka.payments import queries as payments_queries
@@ -235,17 +235,24 @@ def _new_quote(
     )
 
 
-def _possible(line: Line | None, version: PlanVersion, now: datetime, most: int = several.MOST_AT_ONCE) -> Possible:
+def _possible(
+    line: Line | None,
+    version: PlanVersion,
+    now: datetime,
+    most: int = several.MOST_AT_ONCE,
+    booked: Timeline | None = None,
+) -> Possible:
     """What it would do to this card, as often as it can be bought at once.
 
     Args:
         line: None for a card that is not there yet, and has nothing to keep; it is sold with one period.
+        booked: what is booked on the card, where that was read before.
     """
     policy = catalogue.policy(version)
     if line is None:
         fresh = rules.stack(track=(), policy=policy, now=now)
         return Possible((replace(fresh, kept=tuple(fact for fact in fresh.kept if fact["kind"] == "first_use")),))
-    track, last = lines_queries.booked_on(line.id, now)
+    track, last = (booked.booked, booked.last_policy) if booked else lines_queries.booked_on(line.id, now)
     left = _left(line, policy.renewal, now)
     try:
         return several.possible(
@@ -363,8 +370,11 @@ def _order_there(order_id: UUID, quote: Quote, customer: UUID) -> Order | None:
     return min(ours, key=lambda order: (order.id != order_id, order.quote_id != quote.id), default=None)
 
 
-def as_quoted(quote: Quote, line: Line | None, now: datetime) -> Stacked:
+def as_quoted(quote: Quote, line: Line | None, now: datetime, booked: Timeline | None = None) -> Stacked:
     """What this quote's renewal would do to its card now, which is what it says. Writes nothing.
+
+    Args:
+        booked: what is booked on the card, where that was read before.
 
     Raises:
         QuoteChanged: it would not do that any more.
@@ -374,7 +384,7 @@ def as_quoted(quote: Quote, line: Line | None, now: datetime) -> Stacked:
     )
     try:
         version = quote.plan_version
-        found = _given(line, version, now) if quote.is_gift else _possible(line, version, now, quote.count)
+        found = _given(line, version, now) if quote.is_gift else _possible(line, version, now, quote.count, booked)
         today = _together(found, quote.count, version)
     except CannotRenew as error:
         raise QuoteChanged from error

@@ -92,7 +92,7 @@ def quote_of(customer: UUID, quote_id: UUID) -> Quote | None:
 
     A quote tells what is left on its card: so it ends with the right to see that. That of a gift tells nothing of it.
     """
-    rows = Quote.objects.select_related("line__market", "plan_version__plan__network", "plan_version__plan__market")
+    rows = Quote.objects.select_related("line", "plan_version__plan__network", "plan_version__plan__market")
     found = rows.filter(id=quote_id, customer_id=customer).first()
     if found is None or found.line is None or found.is_gift:
         return found

@@ -26,7 +26,7 @@ def of_quote(quote: Quote, booked: Timeline, now: datetime) -> SafeString:
     "" where it would not do any more what it says; the order is then not taken either.
     """
     try:
-        does = renewals.as_quoted(quote, quote.line, now)
+        does = renewals.as_quoted(quote, quote.line, now, booked)
     except renewals.QuoteChanged:
         return SafeString("")
     assert does.booking is not None, "it was just stacked"

@@ -374,7 +374,7 @@ def _quote_page(
         "for_whom": pools.for_whom(quote.line, quote.plan_version, booked.entries) if quote.line and booked else "",
         "line": esims.card(quote),
         "is_new": quote.line is None,
-        "is_esim": quote.line is None or lines_queries.esim_of(quote.line.id) is not None,
+        "is_esim": quote.line is None or lines_queries.is_esim(quote.line.id),
         "gift": gifts.told(quote),
         "plan": quote.plan_version,
         "price_lines": texts.price_lines(quote.lines, quote.plan_version, quote.currency),

@@ -101,13 +101,13 @@ def to_pay(
         with_fee: False for an order that was placed: what it costs is settled.
     """
     plain = Way("", "", "", "", money, tax_inside(money, tax_basis_points), Money(0, money.currency))
-    kept = payments.saved_cards(customer)
     found = [_wallet(plain, ledger.wallet_balance(customer=customer, currency=money.currency))]
     offers = {
         one.method: one
         for one in payments.methods_offered(market=market, money=money, now=now, with_fee=with_fee, customer=customer)
     }
-    last = payments.last_used(customer) if len(offers) > 1 else ""
+    kept = payments.saved_cards(customer) if any(one.has_kept for one in offers.values()) else []
+    last = next((one.method for one in offers.values() if one.was_last), "")
     for name in choosing.ranked(list(offers), language=language, inside=inside, last_used=last):
         offered = offers[name]
         fee = offered.fee if with_fee else plain.fee
