@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 from uuid import UUID
-
-from django.db.models import JSONField
-from django.db.models.expressions import RawSQL
 
 from xuka.activation import rules
 from xuka.activation.models import Attempt, BalanceReading, OfferReading
@@ -31,14 +29,18 @@ def standings_of(
 
 def readings(*, line_id: UUID, carrier_name: str) -> tuple[OfferReading | None, BalanceReading | None]:
     """What the carrier last said of this card and of the seller's credit; one query where it has said both."""
-    credit = RawSQL(
-        "(SELECT to_jsonb(b) FROM activation_balancereading b WHERE b.carrier = %s)", [carrier_name], JSONField()
-    )
-    offers = next(iter(OfferReading.objects.filter(line_id=line_id).annotate(credit=credit)), None)
+    offers = next(iter(OfferReading.objects.raw(_READINGS, [carrier_name, line_id])), None)
     if offers is None:
         return None, BalanceReading.objects.filter(carrier=carrier_name).first()
-    told = getattr(offers, "credit", None)
+    told = json.loads(getattr(offers, "credit", None) or "null")
     return offers, BalanceReading(**told | {"as_of": datetime.fromisoformat(told["as_of"])}) if told else None
+
+
+# Asked at every quote, so in SQL of its own.
+_READINGS = """
+select o.*, (select to_jsonb(b) from activation_balancereading b where b.carrier = %s) as credit
+from activation_offerreading o where o.line_id = %s
+"""
 
 
 def standings_from(

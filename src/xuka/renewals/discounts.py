@@ -133,9 +133,15 @@ def spelled(code: str) -> str:
 # -- in a quote ----------------------------------------------------------------------------------------------------
 
 
+# Asked at every quote, so in SQL of its own.
+_RUNNING = """
+select * from renewals_discount where code = '' and stopped_at is null and starts_at <= %s and ends_at > %s order by id
+"""
+
+
 def promotions(*, version: PlanVersion, customer: UUID, now: datetime) -> list[price_rules.Discount]:
     """The promotions that count for this customer and plan now."""
-    running = Discount.objects.filter(code="", stopped_at=None, starts_at__lte=now, ends_at__gt=now).order_by("id")
+    running = Discount.objects.raw(_RUNNING, [now, now])
     rows = [row for row in running if _is_for(row, version) and (row.most is None or row.taken < row.most)]
     limited = [row.id for row in rows if row.most_each is not None]
     had = _had(limited, customer) if limited else {}
