@@ -31,7 +31,7 @@ PUBLIC = (
     "/account/login/", "/account/login/code/", "/account/signup/", "/account/password/reset/", "/contact/",
     "/withdraw/", "/no-such-page/",
 )  # fmt: skip
-LANGUAGES = ("zh-CN", "ja-JP", "en-GB", "fr-BE", "nl-BE")
+LANGUAGES = ("zh-CN", "ja-JP", "en-GB", "fr-BE", "nl-BE", "zh-TW")
 
 
 def own_pages(town: Town, who: str) -> tuple[str, ...]:
@@ -131,7 +131,9 @@ def test_pictures_of_every_page(town: Town, worker: None, open_page: Callable[..
             visitor.go(path)
             look(visitor.page, f"{language}-{name}-{path}")
         person = town.shop.people["xiaoyu"]
-        stored = {"zh-CN": "zh-hans", "ja-JP": "ja", "en-GB": "en", "fr-BE": "fr", "nl-BE": "nl"}[language]
+        stored = {"zh-CN": "zh-hans", "ja-JP": "ja", "en-GB": "en", "fr-BE": "fr", "nl-BE": "nl", "zh-TW": "zh-hant"}[
+            language
+        ]
         type(person).objects.filter(id=person.id).update(language=stored)
         watched = open_page(language=language, size=size)
         enter(town, watched, "xiaoyu")

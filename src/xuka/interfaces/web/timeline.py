@@ -124,8 +124,8 @@ def _drawing(periods: Sequence[Shown], now: datetime, zone: str, scale: _Scale, 
         'aria-describedby="{}-words">'
         '<title id="{}-title">{}</title>{}{}<line class="tl-ground" x1="0" x2="100%" y1="{}" y2="{}"/>{}</svg>',
         *(ground + FOOT, name, name, name, gettext("What is active when")),
-        format_html_join("", "{}", ((_row(n, period, zone, scale),) for n, period in enumerate(periods))),
         _now(now, scale, ground),
+        format_html_join("", "{}", ((_row(n, period, zone, scale),) for n, period in enumerate(periods))),
         *(ground, ground),
         _edges(scale, zone, ground),
     )
@@ -133,9 +133,14 @@ def _drawing(periods: Sequence[Shown], now: datetime, zone: str, scale: _Scale, 
 
 def _row(number: int, period: Shown, zone: str, scale: _Scale) -> SafeString:
     top = TOP + ROW * number
-    words = f"{period.says} · {_day(period.starts_at, zone)} – {_last_day(period.ends_at, zone)}"
+    days = f"{_day(period.starts_at, zone)} – {_last_day(period.ends_at, zone)}"
     parts = [
-        format_html('<text class="tl-words" x="0" y="{}">{}</text>', top + 16, words),
+        # Words of HTML, for those of a drawing cannot be cut where it ends.
+        format_html(
+            '<foreignObject x="0" y="{}" width="100%" height="{}">'
+            '<div class="tl-line"><span>{}</span><span>{}</span></div></foreignObject>',
+            *(top, BAR_Y - 2, period.says, days),
+        ),
         _bar(f"tl-{period.look}", scale, period.starts_at, period.ends_at, top + BAR_Y, BAR),
     ]
     if period.would_have_ended_at and period.would_have_ended_at > period.ends_at:
