@@ -109,6 +109,32 @@ def test_each_mark_of_each_window_is_one_fact(shop: Shop, source: Source) -> Non
     assert queries.usage_of(shop.cards["xiaoyu"], now=usage.speed.until).left_bytes == 3 * GB
 
 
+def test_what_is_used_day_after_day_makes_nobody_look_until_a_day_passes_its_mark(shop: Shop, source: Source) -> None:
+    """Xiaoyu's week has 3 GB a day: half of that is the first mark."""
+    meter = Meter.objects.get(line=shop.cards["xiaoyu"]) if counting.meet({shop.cards["xiaoyu"].iccid}, NOW) else None
+    assert meter is not None
+    assert meter.cell_mark_bytes == GB * 3 // 2
+    for days in (4, 3, 2, 1):
+        counting.count(source=source, records=[used(shop, GB * 14 // 10, at=NOW - timedelta(days=days))], now=NOW)
+        assert queries.due_meters(NOW) == []
+    late = used(shop, GB // 10, at=NOW - timedelta(days=3, minutes=-5))
+    counting.count(source=source, records=[late], now=NOW)
+    assert queries.due_meters(NOW) == [meter.id], "three days ago 1.5 GB"
+    assert look() == 1
+    assert [(c.what, c.window_starts_at.day) for c in Crossing.objects.all()] == [
+        ("50", 26)
+    ]  # in UTC the evening before
+    counting.count(source=source, records=[used(shop, GB, at=NOW)], now=NOW)
+    assert queries.due_meters(NOW) == [], "today 1 GB"
+    counting.count(source=source, records=[used(shop, GB * 15 // 10, at=NOW)], now=NOW)
+    assert look() == 2
+    meter.refresh_from_db()
+    assert meter.cell_mark_bytes is None, "50 and 80 are passed: what comes next is counted from here"
+    counting.count(source=source, records=[used(shop, GB // 2, at=NOW)], now=NOW)
+    assert look() == 3  # 95, 100 and the speed
+    assert {c.what for c in Crossing.objects.filter(window_starts_at__day=1)} == {"50", "80", "95", "100"}
+
+
 def test_a_late_record_counts_in_the_day_it_belongs_to(shop: Shop, source: Source) -> None:
     counting.count(source=source, records=[used(shop, GB, at=NOW - timedelta(minutes=5))], now=NOW)
     look()

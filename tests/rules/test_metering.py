@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -90,6 +91,41 @@ def test_r_34_a_days_quota_begins_anew_at_the_plans_own_midnight() -> None:
     assert used(DAILY, evening, at("2026-05-02T23:59")).speed == Speed(1000, "cap", at("2026-05-03"))
     after = used(DAILY, evening, at("2026-05-03"))
     assert (after.speed.kbps, after.left_bytes) == (None, 3 * GB)
+
+
+EARLY, LATE = Span(MONTH.starts_at, at("2026-05-10")), Span(at("2026-05-10"), MONTH.ends_at)
+STRICT = data(
+    window="local_day", resets_at="00:00", zone=BRUSSELS, tiers=tiers((3, 1000)),
+    also=[{"window": "local_day", "resets_at": "00:00", "zone": BRUSSELS, "tiers": tiers((2, 300))}],
+)  # fmt: skip
+
+
+def of_days(**told: Any) -> Data:
+    return data(**{"window": "local_day", "resets_at": "00:00", "zone": BRUSSELS, "tiers": tiers((3, 1000))} | told)
+
+
+@pytest.mark.parametrize(
+    ("buckets", "mark"),
+    [
+        ([bucket(DAILY)], 1.5),
+        ([bucket(STRICT)], 1),
+        ([bucket(DAILY, LATE, 2), bucket(STRICT, EARLY)], 1),
+        ([bucket(DAILY), bucket(DAILY, LATE, 2)], None),  # both are open
+        ([bucket(DAILY), bucket(PERIOD, Span(MONTH.ends_at, at("2026-07-01")), 2)], None),
+        ([bucket(PERIOD)], None),
+        ([bucket(BOTH)], None),
+        ([bucket(SLIDING)], None),
+        ([bucket(of_days(resets_at="04:00"))], None),  # a day of it lies in two of the line's
+        ([bucket(of_days(zone=TOKYO))], None),
+        ([bucket(of_days(hotspot={"allowed": True, "cap_bytes": GB}))], None),
+        ([bucket(of_days(abroad={"allowed": True, "countries": ["FR"], "cap_bytes": GB}))], 1.5),  # looked at apart
+        ([bucket(of_days(review_bytes=100 * GB))], None),
+        ([replace(bucket(DAILY), apart=(("voice", EARLY),))], None),
+        ([replace(bucket(DAILY), carried=(LATE.starts_at, GB))], None),
+    ],
+)
+def test_a_cell_decides_alone_only_where_each_window_is_one(buckets: list[Bucket], mark: float | None) -> None:
+    assert rules.cell_mark(buckets, BRUSSELS) == (None if mark is None else int(mark * GB))
 
 
 def test_what_is_used_at_the_very_instant_of_a_reset_counts_after_it_and_once() -> None:

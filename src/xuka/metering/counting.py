@@ -75,6 +75,7 @@ with fresh as (
     returning meter_id, started_at, ended_at, up_bytes, down_bytes, is_abroad, is_hotspot, voice_seconds, sms
 ), cells as materialized ({_CELLS.format(samples="fresh")}
 ), counted as ({_ADD.format(cells="")}
+    returning metering_counter.meter_id, metering_counter.bytes
 ), told as (
     update metering_meter m set
         source_id = %(source)s,
@@ -83,14 +84,17 @@ with fresh as (
         last_ended_at = greatest(m.last_ended_at, t.last_end),
         look_from = least(m.look_from, t.first_start),
         look_at = case
-            when m.floor_at is null or t.first_start < m.floor_at or t.talks
-                or m.since_look_bytes + t.bytes >= m.room_bytes then least(m.look_at, %(now)s)
+            when m.floor_at is null or t.talks
+                or case when m.cell_mark_bytes is not null and t.abroad_bytes = 0 then n.most >= m.cell_mark_bytes
+                    else t.first_start < m.floor_at or m.since_look_bytes + t.bytes >= m.room_bytes end
+                then least(m.look_at, %(now)s)
             else m.look_at end
     from (
-        select meter_id, sum(bytes) as bytes, min(first_start) as first_start, max(last_start) as last_start,
-            max(last_end) as last_end, bool_or(voice_seconds > 0 or sms > 0) as talks
+        select meter_id, sum(bytes) as bytes, sum(abroad_bytes) as abroad_bytes, min(first_start) as first_start,
+            max(last_start) as last_start, max(last_end) as last_end, bool_or(voice_seconds > 0 or sms > 0) as talks
         from cells group by meter_id
-    ) t where m.id = t.meter_id
+    ) t join (select meter_id, max(bytes) as most from counted group by meter_id) n using (meter_id)
+    where m.id = t.meter_id
 )
 select count(*) from fresh
 """  # noqa: S608 - our own constants
@@ -223,6 +227,7 @@ def meet(iccids: set[str], now: datetime) -> set[str]:
                 line=line, iccid=line.iccid, zone=line.zone, home_mccs=homes[line.market_id], floor_at=_NEVER,
                 cuts=rules.cuts(buckets[line.id]),
                 room_bytes=0 if line.id in waiting else rules.first_room(buckets[line.id]),
+                cell_mark_bytes=None if line.id in waiting else rules.cell_mark(buckets[line.id], line.zone),
             )
             for line in found
         ],
@@ -386,7 +391,7 @@ def pool(line_ids: Iterable[UUID], now: datetime) -> None:
     one_at_a_time()
     ids = list(line_ids)
     meet(lines.iccids_of(ids), now)
-    Meter.objects.filter(line_id__in=ids).update(is_pooled=True, room_bytes=0, look_at=now)
+    Meter.objects.filter(line_id__in=ids).update(is_pooled=True, room_bytes=0, cell_mark_bytes=None, look_at=now)
 
 
 @transaction.atomic

@@ -59,7 +59,7 @@ def look(meter_ids: Sequence[int], *, now: datetime) -> int:
     for one in seen:
         _set(one, buckets[one.meter.line_id], now)
         if one.meter.line_id in waiting:
-            one.meter.room_bytes = 0  # whatever it uses next is news
+            one.meter.room_bytes, one.meter.cell_mark_bytes = 0, None  # whatever it uses next is news
     _store(seen)
     journal.record_many(news, now=now)
     return len(news)
@@ -67,10 +67,10 @@ def look(meter_ids: Sequence[int], *, now: datetime) -> int:
 
 # One statement for all: Django's own takes a branch a row.
 _STORE = """
-update metering_meter m set since_look_bytes = 0, look_from = null, room_bytes = s.room_bytes, floor_at = s.floor_at,
-    look_at = s.look_at, kbps = s.kbps
-from unnest(%(ids)s::bigint[], %(rooms)s::bigint[], %(floors)s::timestamptz[], %(looks)s::timestamptz[],
-    %(kbps)s::integer[]) as s (id, room_bytes, floor_at, look_at, kbps)
+update metering_meter m set since_look_bytes = 0, look_from = null, room_bytes = s.room_bytes,
+    cell_mark_bytes = s.cell_mark_bytes, floor_at = s.floor_at, look_at = s.look_at, kbps = s.kbps
+from unnest(%(ids)s::bigint[], %(rooms)s::bigint[], %(marks)s::bigint[], %(floors)s::timestamptz[],
+    %(looks)s::timestamptz[], %(kbps)s::integer[]) as s (id, room_bytes, cell_mark_bytes, floor_at, look_at, kbps)
 where m.id = s.id
 """
 
@@ -83,6 +83,7 @@ def _store(seen: Sequence[_Seen]) -> None:
             {
                 "ids": [meter.id for meter in meters],
                 "rooms": [meter.room_bytes for meter in meters],
+                "marks": [meter.cell_mark_bytes for meter in meters],
                 "floors": [meter.floor_at for meter in meters],
                 "looks": [meter.look_at for meter in meters],
                 "kbps": [meter.kbps for meter in meters],
@@ -175,6 +176,9 @@ def _set(one: _Seen, buckets: Sequence[Bucket], now: datetime) -> None:
     open_now = rules.open_at(buckets, now)
     rooms = (rules.room(usage, fresh=rules.fresh(open_now)), one.shared_room)
     meter.room_bytes = min((room for room in rooms if room is not None), default=None)
+    is_shared = meter.is_pooled or usage.pool is not None or one.shared_room is not None
+    mark = None if is_shared else rules.cell_mark(buckets, meter.zone)
+    meter.cell_mark_bytes = mark if mark is not None and rules.is_unmarked(usage, mark) else None
     limits = (*usage.limits, *(usage.pool.limits if usage.pool else ()))
     meter.floor_at = min((limit.window.starts_at for limit in limits), default=now)
     ends = [limit.window.ends_at for limit in limits if limit.step]

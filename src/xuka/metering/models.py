@@ -45,7 +45,9 @@ class Meter(models.Model):
     """What counting knows of one line: how its time is cut into cells, and when it must be looked at again.
 
     A line is looked at when it may have passed a mark: ``since_look_bytes`` reached ``room_bytes``, a record of a
-    window before ``floor_at`` came, or ``look_at`` is due because a window begins anew.
+    window before ``floor_at`` came, or ``look_at`` is due because a window begins anew. Where each of its windows is
+    one cell, and none that is open has passed a mark, it is one cell that must reach ``cell_mark_bytes`` instead: what
+    is used at home, day after day, makes nobody look.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -63,6 +65,7 @@ class Meter(models.Model):
     last_ended_at = models.DateTimeField(null=True, help_text="The end of the latest record.")
     since_look_bytes = models.BigIntegerField(default=0)
     room_bytes = models.BigIntegerField(null=True, default=0, help_text="Empty: no mark is ahead.")
+    cell_mark_bytes = models.BigIntegerField(null=True, help_text="Empty: cells are not all that counts.")
     floor_at = models.DateTimeField(null=True, help_text="The windows that were looked at began then.")
     look_from = models.DateTimeField(null=True, help_text="The start of the earliest record since the last look.")
     look_at = models.DateTimeField(null=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+from itertools import pairwise
 from typing import Literal
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -539,6 +540,32 @@ def first_room(buckets: Iterable[Bucket]) -> int | None:
     return min(
         (allowed * MARKS[0] // 100 for bucket in buckets for allowed in _allowed(bucket.quota.data)), default=None
     )
+
+
+def cell_mark(buckets: Sequence[Bucket], zone: str) -> int | None:
+    """How many bytes a cell has before a mark of its data can be passed; None where a window may be several cells.
+
+    So it is where all data is counted by the days of the line's own zone and nothing that was bought overlaps: then no
+    boundary lies within a window. What is used abroad may have a cap besides, which is not looked at here.
+    """
+    spans = sorted((bucket.span for bucket in buckets), key=lambda span: span.starts_at)
+    overlap = any(one.ends_at > after.starts_at for one, after in pairwise(spans))
+    if overlap or not all(_is_by_own_days(bucket, zone) for bucket in buckets):
+        return None
+    allowed = (limit.tiers[0].after_bytes for bucket in buckets for limit in bucket.quota.data.limits)
+    return min((most * MARKS[0] // 100 for most in allowed), default=None)
+
+
+def _is_by_own_days(bucket: Bucket, zone: str) -> bool:
+    data = bucket.quota.data
+    by_days = all((one.window, one.resets_at, one.zone) == ("local_day", time(0), zone) for one in data.limits)
+    caps = (data.hotspot.cap_bytes, data.review_bytes, data.abroad.stay, bucket.carried, *bucket.apart)
+    return by_days and len(data.limits) > 0 and not any(caps)
+
+
+def is_unmarked(usage: Usage, mark: int) -> bool:
+    """Whether none of the data windows that are open has come to this many bytes."""
+    return all(limit.used < mark for limit in usage.limits if limit.name == "data")
 
 
 def _allowed(data: Data) -> list[int]:
