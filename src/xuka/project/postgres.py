@@ -328,7 +328,7 @@ def _spawn(
         "timezone": "UTC",
         "log_timezone": "UTC",
         "shared_buffers": f"{_shared_buffers_mb()}MB",
-        # Pages are written whole once after each checkpoint: half of all that is written when much is counted.
+        # A page is written whole into the log when it first changes after a checkpoint.
         "wal_compression": "on",
         **settings,
     }
