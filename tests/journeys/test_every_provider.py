@@ -98,3 +98,38 @@ def test_two_parts_of_one_sum_whose_answers_were_lost_go_back_once_each_also_whe
         assert stand.refunded(words_of(payment.id)) == {money.currency: 2 * part}, name
         assert ledger_queries.balance(account) == money.minor - 2 * part
     assert queries.check_books() == []
+
+
+def test_what_another_found_first_is_not_booked_twice_when_its_own_answer_comes_late(stands: dict[str, Stand]) -> None:
+    """LINE Pay keeps no keys: while the second part is on the wire, whoever looks for the first finds it."""
+    stand, account = stands["line_pay"], uuid4()
+    payment = begun(stand, "line_pay", User.objects.create(email="yating@shop.test").id, account)
+    stand.pay(seen(payment))
+    tell(stand, "line_pay", payment)
+    part = 10_000
+    with transaction.atomic():
+        for leg in ("first", "second"):
+            refunds.give_back(cause=payment.cause, account=account, leg=leg, amount_minor=part, now=stand.clock.now())
+    first, second = (Refund.objects.get(payment=payment, leg=leg).id for leg in ("first", "second"))
+    stand.fault("timeout_before", endpoint="refund")
+    refunds.advance(refund_id=first, now=stand.clock.now())
+    calls: list[int] = []
+
+    def meanwhile() -> None:
+        calls.append(1)
+        if len(calls) == 2:  # the other side has acted, and its answer is on the way
+            refunds.advance(refund_id=first, now=stand.clock.now())
+
+    stand.on_wire(meanwhile)
+    refunds.advance(refund_id=second, now=stand.clock.now())
+    stand.on_wire(None)
+    states = dict(Refund.objects.filter(payment=payment).values_list("leg", "state"))
+    assert states == {"first": "done", "second": "starting"}
+    assert stand.refunded(words_of(payment.id)) == {"TWD": part}
+    for _ in range(6):
+        stand.clock.push(minutes=5)
+        refunds.advance(refund_id=second, now=stand.clock.now())
+    gone = Refund.objects.filter(payment=payment, state="done")
+    assert len({one.reference for one in gone}) == 2
+    assert stand.refunded(words_of(payment.id)) == {"TWD": 2 * part}
+    assert queries.check_books() == []
