@@ -10,8 +10,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
+import httpx
 import pytest
+from alipay import AliPay
 
+from sandbox.wallets.alipay import APP_ID
 from sandbox.wallets.keys import pair
 from tests.contracts.stands import BEGIN
 from tests.contracts.stands.alipay import Stand
@@ -69,6 +72,54 @@ def test_an_answer_is_verified_over_its_text_as_it_came() -> None:
     assert wire.not_done(gateway) == Refused(Reason.NOT_AUTHORISED, None, "code 40002 isv.invalid-app-id")
     for other in ("", "[]", "{}", "null", '{"alipay_trade_query_response":[1]}', '{"alipay_trade_close_response":{}}'):
         assert isinstance(read(other), Unknown)
+
+
+def community() -> AliPay:
+    """python-alipay-sdk with the shop's key and Alipay's: a second opinion, which our code never imports."""
+    return AliPay(
+        appid=APP_ID,
+        app_notify_url=None,
+        app_private_key_string=SECRET,
+        alipay_public_key_string=pair("alipay").public,
+        sign_type="RSA2",
+    )
+
+
+def told_by(query: str) -> dict[str, str]:
+    return dict(parse_qsl(query, keep_blank_values=True, strict_parsing=True))
+
+
+def test_requests_are_signed_as_the_community_library_signs_them(stand: Stand) -> None:
+    asked_there: list[httpx.Request] = []
+
+    def overheard(request: httpx.Request) -> httpx.Response:
+        asked_there.append(request)
+        return stand.transport.handle_request(request)
+
+    provider = stand.another(transport=httpx.MockTransport(overheard))
+    opened = done(provider.start(asked(stand)))
+    stand.pay(opened)
+    bought = done(provider.look(reference=opened.reference))
+    done(provider.refund(key=BACK, charge=bought.charge, money=Money(5, "CNY")))
+    address = done(provider.start(asked(stand, key=OTHER_KEY, device="phone"))).url
+    requests = [told_by(f"{one.url.query.decode()}&{one.content.decode()}".strip("&")) for one in asked_there]
+    requests.append(told_by(urlsplit(address).query))
+    assert {"alipay.trade.precreate", "alipay.trade.query", "alipay.trade.refund", "alipay.trade.wap.pay"} <= {
+        one["method"] for one in requests
+    }
+    for one in requests:
+        signature = one.pop("sign")
+        assert told_by(community().sign_data(dict(one)))["sign"] == signature
+        assert told_by(community().sign_data(one | {"timestamp": "2026-03-01 20:00:01"}))["sign"] != signature
+
+
+def test_the_community_library_believes_the_stand_ins_notices_and_no_changed_one(stand: Stand) -> None:
+    told = told_by(notice(stand).decode())
+    signature = told.pop("sign")
+    assert community().verify(dict(told), signature)
+    assert not community().verify(told | {"total_amount": "0.01"}, signature)
+    forged = wire.sign(wire.in_order(told), connector._private(SECRET))
+    assert not community().verify(dict(told), forged), "signed with the shop's key, not with Alipay's"
 
 
 def test_a_stranger_is_told_so_and_looking_tells_nothing(stand: Stand) -> None:
