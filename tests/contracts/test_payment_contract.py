@@ -584,6 +584,6 @@ def test_another_file_is_no_statement(stand: Stand) -> None:
 def test_where_nothing_can_be_kept_nothing_is(stand: Stand) -> None:
     if any(method.can_be_saved for method in stand.provider.methods()):
         pytest.skip("it keeps what is paid with")
-    for outcome in (stand.provider.make_payer(key=KEY), stand.provider.forget_card(card="nobody")):
+    for outcome in (stand.provider.make_payer(key=KEY), stand.provider.forget_method(reference="nobody")):
         assert isinstance(outcome, Refused)
         assert outcome.retry_after is None

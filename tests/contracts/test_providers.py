@@ -26,7 +26,6 @@ from xuka.kernel.money import Money
 from xuka.kernel.outcome import Done, Refused, Unknown
 from xuka.payments.contract import (
     Ask,
-    Card,
     Forged,
     Method,
     Misconfigured,
@@ -36,6 +35,7 @@ from xuka.payments.contract import (
     Reason,
     Refund,
     RefundState,
+    SavedMethod,
 )
 
 BEGIN = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -211,9 +211,9 @@ def find(stand: Stand, key: str = KEY, *, is_hosted: bool = True) -> Any:
 def kept_card(stand: Stand) -> dict[str, str]:
     """A customer whose card was kept with their consent, as an ask names both."""
     payer = done(stand.provider.make_payer(key="xuka-payer"))
-    payment = paid(stand, key="xuka-keeps", payer=payer, save_card=True)
-    assert payment.saved_card is not None
-    return {"payer": payer, "saved_card": payment.saved_card.reference}
+    payment = paid(stand, key="xuka-keeps", payer=payer, save_method=True)
+    assert payment.saved_method is not None
+    return {"payer": payer, "saved_method": payment.saved_method.reference}
 
 
 # -- the good days ------------------------------------------------------------------------------------------------
@@ -402,10 +402,10 @@ def test_a_payment_the_provider_does_not_know_is_refused(stand: Stand, reference
 
 def test_a_card_is_kept_only_with_consent(stand: Stand) -> None:
     payer = done(stand.provider.make_payer(key="xuka-payer"))
-    assert paid(stand, key=OTHER_KEY, payer=payer).saved_card is None
-    card = paid(stand, payer=payer, save_card=True).saved_card
+    assert paid(stand, key=OTHER_KEY, payer=payer).saved_method is None
+    card = paid(stand, payer=payer, save_method=True).saved_method
     assert card is not None
-    assert card == Card(card.reference, "visa", "4242", (2029, 12))
+    assert card == SavedMethod(card.reference, "4242", "visa", (2029, 12))
 
 
 def test_a_payer_is_made_once_and_is_nobody(stripe: StripeStand) -> None:
@@ -482,21 +482,21 @@ def test_a_kept_card_whose_bank_still_asks_can_be_closed(stand: Stand) -> None:
 
 def test_a_forgotten_card_is_gone_and_forgetting_it_again_is_done(stand: Stand) -> None:
     card = kept_card(stand)
-    assert stand.provider.forget_card(card=card["saved_card"]) == Done(None)
-    assert stand.provider.forget_card(card=card["saved_card"]) == Done(None)
+    assert stand.provider.forget_method(reference=card["saved_method"]) == Done(None)
+    assert stand.provider.forget_method(reference=card["saved_method"]) == Done(None)
     refused = stand.provider.start(replace(ASK, **card))
     assert isinstance(refused, Refused)
-    assert (refused.reason, refused.retry_after) == (Reason.CARD_GONE, None)
+    assert (refused.reason, refused.retry_after) == (Reason.METHOD_GONE, None)
     assert find(stand, is_hosted=False) == Done(None)
 
 
 def test_a_card_that_never_was_is_refused(stand: Stand) -> None:
     for outcome in (
-        stand.provider.forget_card(card="pm_nobody"),
-        stand.provider.start(replace(ASK, payer=kept_card(stand)["payer"], saved_card="pm_nobody")),
+        stand.provider.forget_method(reference="pm_nobody"),
+        stand.provider.start(replace(ASK, payer=kept_card(stand)["payer"], saved_method="pm_nobody")),
     ):
         assert isinstance(outcome, Refused)
-        assert (outcome.reason, outcome.retry_after) == (Reason.CARD_GONE, None)
+        assert (outcome.reason, outcome.retry_after) == (Reason.METHOD_GONE, None)
 
 
 # -- refunds ------------------------------------------------------------------------------------------------------
@@ -674,7 +674,7 @@ def test_too_many_calls_did_nothing_and_may_come_again(stand: Stand) -> None:
 
 @pytest.mark.parametrize("kind", NOBODY_KNOWS)
 def test_a_look_that_fails_is_unknown_and_never_not_found(stand: Stand, kind: str) -> None:
-    card = kept_card(stand)["saved_card"]
+    card = kept_card(stand)["saved_method"]
     payment = paid(stand)
     back = done(refund(stand, payment.charge, 500))
     stand.fault(kind, times=None)
@@ -685,7 +685,7 @@ def test_a_look_that_fails_is_unknown_and_never_not_found(stand: Stand, kind: st
         stand.provider.look_refund(reference=back.reference),
         stand.provider.find_refund(key=OTHER_KEY, charge=payment.charge),
         stand.provider.make_payer(key="xuka-another"),
-        stand.provider.forget_card(card=card),
+        stand.provider.forget_method(reference=card),
     ):
         assert isinstance(outcome, Unknown)
 
@@ -951,7 +951,7 @@ def test_a_list_without_an_end_is_unknown(stripe: StripeStand, monkeypatch: pyte
 
 def test_a_mistake_of_ours_is_not_taken_for_the_weather(stripe: StripeStand) -> None:
     with pytest.raises(AssertionError):
-        stripe.provider.start(replace(ASK, saved_card="pm_1"))
+        stripe.provider.start(replace(ASK, saved_method="pm_1"))
     assert stripe.transport.requests == []
 
 
@@ -1106,7 +1106,7 @@ def test_what_an_account_can_offer_depends_on_its_country(stripe: StripeStand) -
         ("card", ["BE", "JP"], ["EUR", "JPY", "TWD"], True),
         ("alipay", ["BE", "JP"], ["EUR"], False),
         ("wechat_pay", ["BE", "JP"], ["EUR"], False),
-        ("paypal", ["BE", "JP"], ["EUR"], False),
+        ("paypal", ["BE", "JP"], ["EUR"], True),
         ("bancontact", ["BE"], ["EUR"], False),
         ("card", ["BE", "JP"], ["EUR", "JPY", "TWD"], True),
         ("alipay", ["BE", "JP"], ["JPY"], False),
@@ -1140,7 +1140,7 @@ def test_a_wallet_or_bank_pays_on_the_hosted_page_and_gets_it_back(
     assert (opened.state, opened.url[:4]) == (PaymentState.OPEN, "http")
     stripe.pay(opened)
     after = look(stripe, opened)
-    assert (after.state, after.paid, after.saved_card) == (PaymentState.PAID, money, None)
+    assert (after.state, after.paid, after.saved_method) == (PaymentState.PAID, money, None)
     back = done(stripe.provider.refund(key=OTHER_KEY, charge=after.charge, money=Money(500, money.currency)))
     assert (back.state, back.money) == (RefundState.DONE, Money(500, money.currency))
     assert stripe.refunded(KEY) == {money.currency.lower(): 500}

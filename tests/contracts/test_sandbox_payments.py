@@ -131,7 +131,7 @@ def paid(sdk: stripe.StripeClient, world: World) -> Any:
     return sdk.v1.checkout.sessions.retrieve(id, {"expand": ["payment_intent"]}).payment_intent
 
 
-def saved_card(sdk: stripe.StripeClient, world: World) -> dict[str, Any]:
+def saved_method(sdk: stripe.StripeClient, world: World) -> dict[str, Any]:
     """What charges a card that was saved: customer and payment method."""
     customer = sdk.v1.customers.create({"email": "mia@example.org"}).id
     id = session(sdk, customer=customer, payment_intent_data={"setup_future_usage": "off_session"}).id
@@ -337,7 +337,7 @@ def test_the_banks_page_approves_refuses_or_is_left(sdk: stripe.StripeClient, wo
 
 
 def test_a_saved_card_is_charged_once_for_a_key(sdk: stripe.StripeClient, world: World) -> None:
-    card = saved_card(sdk, world)
+    card = saved_method(sdk, world)
     first, second = charge(sdk, card, key="once"), charge(sdk, card, key="once")
     assert (first.status, second.id) == ("succeeded", first.id)
     assert first.last_response.headers.get("Idempotent-Replayed") is None
@@ -346,7 +346,7 @@ def test_a_saved_card_is_charged_once_for_a_key(sdk: stripe.StripeClient, world:
 
 
 def test_a_declined_saved_card_tells_of_its_intent(sdk: stripe.StripeClient, world: World) -> None:
-    card = saved_card(sdk, world)
+    card = saved_method(sdk, world)
     world.faults.set([{"kind": "decline_saved"}])
     ids = set()
     for _ in range(2):
@@ -363,7 +363,7 @@ def test_a_declined_saved_card_tells_of_its_intent(sdk: stripe.StripeClient, wor
 
 @pytest.mark.parametrize(("do", "status"), [("approve", "succeeded"), ("refuse", "failed")])
 def test_a_saved_cards_bank_may_ask_its_holder(sdk: stripe.StripeClient, world: World, do: str, status: str) -> None:
-    card = saved_card(sdk, world)
+    card = saved_method(sdk, world)
     world.faults.set([{"kind": "saved_needs_3ds"}])
     intent = charge(sdk, card)
     assert intent.status == "requires_action"
@@ -376,7 +376,7 @@ def test_a_saved_cards_bank_may_ask_its_holder(sdk: stripe.StripeClient, world: 
 
 
 def test_nobody_is_asked_when_nobody_is_there(sdk: stripe.StripeClient, world: World) -> None:
-    card = saved_card(sdk, world)
+    card = saved_method(sdk, world)
     world.faults.set([{"kind": "saved_needs_3ds"}])
     with pytest.raises(stripe.CardError) as declined:
         charge(sdk, card, off_session=True)
@@ -384,7 +384,7 @@ def test_nobody_is_asked_when_nobody_is_there(sdk: stripe.StripeClient, world: W
 
 
 def test_a_detached_card_and_somebody_elses_are_not_charged(sdk: stripe.StripeClient, world: World) -> None:
-    card = saved_card(sdk, world)
+    card = saved_method(sdk, world)
     other = sdk.v1.customers.create({}).id
     with pytest.raises(stripe.InvalidRequestError):
         charge(sdk, {**card, "customer": other})
@@ -395,7 +395,7 @@ def test_a_detached_card_and_somebody_elses_are_not_charged(sdk: stripe.StripeCl
 
 
 def test_an_intent_can_be_confirmed_and_canceled_in_its_time_only(sdk: stripe.StripeClient, world: World) -> None:
-    card = saved_card(sdk, world)
+    card = saved_method(sdk, world)
     params: Any = {"amount": 900, "currency": "eur", **card}
     intent = sdk.v1.payment_intents.create(params)
     assert intent.status == "requires_confirmation"
@@ -525,7 +525,7 @@ def test_a_refund_may_wait_fail_at_once_or_fail_later(sdk: stripe.StripeClient, 
 def test_a_broken_call_moves_money_or_not_as_told_and_never_twice(
     sdk: stripe.StripeClient, world: World, kind: str, error: type[Exception], done: bool
 ) -> None:
-    card = saved_card(sdk, world)
+    card = saved_method(sdk, world)
     world.faults.set([{"kind": kind, "endpoint": "intent_create", "status": 503}])
     with pytest.raises(error):
         charge(sdk, card, key="k")
@@ -539,7 +539,7 @@ def test_a_broken_call_moves_money_or_not_as_told_and_never_twice(
 def test_the_providers_own_failure_is_repeated_for_its_key(
     sdk: stripe.StripeClient, world: World, kind: str, done: bool
 ) -> None:
-    card = saved_card(sdk, world)
+    card = saved_method(sdk, world)
     world.faults.set([{"kind": kind, "endpoint": "intent_create"}])
     for _ in range(3):
         with pytest.raises(stripe.APIError) as failed:
@@ -640,7 +640,7 @@ def test_webhooks_go_every_way_they_can_go_wrong(sdk: stripe.StripeClient, world
 
 
 def test_an_event_can_arrive_before_the_call_that_caused_it_is_answered(sdk: stripe.StripeClient, world: World) -> None:
-    card = saved_card(sdk, world)
+    card = saved_method(sdk, world)
     heard: list[str] = []
 
     def hears(delivery: Delivery) -> None:

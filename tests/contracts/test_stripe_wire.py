@@ -17,14 +17,14 @@ from hypothesis import strategies as st
 from xuka.connectors.payments.stripe import wire
 from xuka.kernel.money import Money
 from xuka.kernel.outcome import Done, Refused, Unknown
-from xuka.payments.contract import Ask, Card, Event, Forged, Payment, PaymentState, Reason, Refund, RefundState
+from xuka.payments.contract import Ask, Event, Forged, Payment, PaymentState, Reason, Refund, RefundState, SavedMethod
 
 FIXTURES = Path(wire.__file__).parent / "fixtures"
 KEY = "xuka-0b6c1f0e8d6f4f2ab3d2f6a1c9e07a55"
 REFUND_KEY = "xuka-7d1b2c3a4e5f4a6b8c9d0e1f2a3b4c5d"
 SESSION, INTENT = "cs_test_a1PfSession", "pi_3PfPayment"
 EUROS = Money(1999, "EUR")
-CARD = Card("pm_1PfKeptCard", "visa", "4242", (2029, 12))
+CARD = SavedMethod("pm_1PfKeptCard", "4242", "visa", (2029, 12))
 ASKED_AT = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 ASK = Ask(
     key=KEY,
@@ -36,7 +36,7 @@ ASK = Ask(
     return_url="https://shop.test/back",
     language="zh-Hans",
 )
-SAVED = replace(ASK, payer="cus_PfNobody", saved_card="pm_1PfKeptCard")
+SAVED = replace(ASK, payer="cus_PfNobody", saved_method="pm_1PfKeptCard")
 
 
 def kept(name: str) -> Any:
@@ -96,12 +96,12 @@ def test_a_page_is_asked_for_in_minor_units_under_our_key_and_in_the_persons_lan
 
 
 def test_a_card_is_kept_only_with_consent_and_for_a_customer() -> None:
-    asked = wire.session_asked(replace(ASK, payer="cus_PfNobody", save_card=True))
+    asked = wire.session_asked(replace(ASK, payer="cus_PfNobody", save_method=True))
     assert asked["customer"] == "cus_PfNobody"
     assert asked["payment_intent_data"] == {"metadata": {"key": KEY}, "setup_future_usage": "off_session"}
     assert "setup_future_usage" not in wire.session_asked(replace(ASK, payer="cus_PfNobody"))["payment_intent_data"]
     with pytest.raises(AssertionError):
-        wire.session_asked(replace(ASK, save_card=True))
+        wire.session_asked(replace(ASK, save_method=True))
 
 
 def test_a_kept_card_is_charged_at_once_while_its_holder_is_there() -> None:
@@ -170,7 +170,7 @@ SEEN = {
         SESSION, KEY, PaymentState.OPEN, url=OPEN_PAGE, declined="card_declined insufficient_funds"
     ),
     "session_paid": Payment(SESSION, KEY, PaymentState.PAID, charge=INTENT, paid=EUROS),
-    "session_paid_card_kept": Payment(SESSION, KEY, PaymentState.PAID, charge=INTENT, paid=EUROS, saved_card=CARD),
+    "session_paid_card_kept": Payment(SESSION, KEY, PaymentState.PAID, charge=INTENT, paid=EUROS, saved_method=CARD),
     "session_paid_jpy": Payment(SESSION, KEY, PaymentState.PAID, charge=INTENT, paid=Money(2980, "JPY")),
     "session_processing": Payment(SESSION, KEY, PaymentState.PROCESSING),
     "session_never_came": Payment(SESSION, KEY, PaymentState.CLOSED, declined="payment_intent_payment_attempt_failed"),
@@ -279,7 +279,7 @@ def test_a_card_is_declined_only_when_nothing_can_come_of_it_any_more() -> None:
 EVERY_ERROR = {
     "error_declined": (Reason.DECLINED, None),
     "error_declined_elsewhere": (Reason.DECLINED, None),
-    "error_card_gone": (Reason.CARD_GONE, None),
+    "error_card_gone": (Reason.METHOD_GONE, None),
     "error_no_such_session": (Reason.UNKNOWN_PAYMENT, None),
     "error_no_such_customer": (Reason.BAD_REQUEST, None),
     "error_bad_amount": (Reason.BAD_REQUEST, None),

@@ -27,7 +27,7 @@ from xuka.messaging import operations as messaging
 from xuka.messaging.models import Message
 from xuka.payments import operations as payments
 from xuka.payments import queries as payments_queries
-from xuka.payments.models import Payment, SavedCard
+from xuka.payments.models import Payment, SavedMethod
 from xuka.renewals import auto as autorenewal
 from xuka.renewals import operations as renewals
 from xuka.renewals.auto import CannotAutomate
@@ -48,15 +48,15 @@ class Carded(Auto):
         super().__init__(till.trade)
         self.till = till
         order = till.buy()
-        till.world.pay(till.pay(order, save_card=True).reference)
+        till.world.pay(till.pay(order, save_method=True).reference)
         till.deliver()
         self.first = order.id
         self.owner = order.customer_id
-        (self.saved,) = payments_queries.saved_cards(self.owner)
+        (self.saved,) = payments_queries.saved_methods(self.owner)
         drain(self, 5_00)
 
     def agree(self, **more: Any) -> AutoRenewal:
-        return self.on(**{"pay_with": PayWith.CARD, "saved_card": self.saved.id, **more})
+        return self.on(**{"pay_with": PayWith.SAVED, "saved_method": self.saved.id, **more})
 
     def placed(self) -> list[Order]:
         """What was ordered after the first week."""
@@ -82,7 +82,7 @@ class Carded(Auto):
         return order_id
 
     def forget(self) -> None:
-        payments.forget_card(card_id=self.saved.id, customer=self.owner, now=self.trade.now)
+        payments.forget_method(saved_id=self.saved.id, customer=self.owner, now=self.trade.now)
 
 
 @pytest.fixture
@@ -98,16 +98,16 @@ def auto(transactional_db: None, settings: Any, monkeypatch: pytest.MonkeyPatch)
 
 def test_the_card_is_charged_once_an_end_while_nobody_is_there(auto: Carded) -> None:
     row = auto.agree()
-    assert (row.renews_end, row.next_due_at, row.saved_card_id) == (END, DUE, auto.saved.id)
+    assert (row.renews_end, row.next_due_at, row.saved_method_id) == (END, DUE, auto.saved.id)
     auto.until(DUE)
     (order,), (payment,) = auto.placed(), auto.payments()
     assert order.id == ids.derived(row.id, f"{END.isoformat()}:0")
     assert (order.state, order.pays_with, order.total_minor) == ("active", "card", 12_90)
     assert payment.id == ids.derived(order.id, "automatic")
-    assert (payment.state, payment.off_session, payment.saved_card) == ("paid", True, auto.saved.reference)
+    assert (payment.state, payment.off_session, payment.saved_method) == ("paid", True, auto.saved.reference)
     assert (auto.taken(), auto.trade.wallet(), auto.end()) == (12_90, 5_00, END + WEEK)
     assert (auto.row.last_outcome, auto.row.next_due_at) == ("charged", DUE + WEEK)
-    assert [one.says["pay"] for one in auto.told("soon")] == ["card", "card"]
+    assert [one.says["pay"] for one in auto.told("soon")] == ["saved", "saved"]
     assert [one.cause for one in auto.told("charged")] == [str(order.id)]
     auto.until(DUE + WEEK)
     assert (auto.states(), auto.taken()) == (["active", "active"], 2 * 12_90)
@@ -179,9 +179,9 @@ def test_a_card_that_is_declined_is_told_and_tried_four_times_with_one_order_at_
     auto.until(DUE - HOUR)
     auto.till.fail("decline_saved", "intent_create", times=None)
     auto.until(DUE)
-    assert (auto.states(), auto.row.last_outcome, auto.row.state) == (["cancelled"], "card_declined", "on")
+    assert (auto.states(), auto.row.last_outcome, auto.row.state) == (["cancelled"], "saved_declined", "on")
     (told,) = auto.told("refused")
-    assert (told.says["reason"], told.says["next"]) == ("card_declined", (DUE + HOUR).isoformat())
+    assert (told.says["reason"], told.says["next"]) == ("saved_declined", (DUE + HOUR).isoformat())
     auto.until(DUE + timedelta(days=4))
     assert auto.states() == ["cancelled"] * 4
     # Of one card at most two orders are placed within a day.
@@ -216,8 +216,8 @@ def test_a_bank_that_wants_its_customer_gets_no_second_try_and_the_customer_a_li
     assert (auto.row.last_outcome, auto.row.state, auto.row.next_due_at) == ("needs_customer", "on", END)
     assert [one.says["how"] for one in auto.told("soon")] == ["date", "confirm"]
     assert auto.told("refused") == []
-    letter = Message.objects.get(kind="reminder_autorenewal_soon", subject__startswith="Your bank")
-    assert "your bank wants you to confirm the payment of €12.90. Nothing was charged" in letter.text
+    letter = Message.objects.get(kind="reminder_autorenewal_soon", subject__startswith="Confirm the renewal")
+    assert "you are asked to confirm the payment of €12.90. Nothing was charged" in letter.text
     assert f"/cards/{auto.line}/auto/" not in letter.text
     auto.trade.credit("xiaoyu", Money(10_00, "EUR"))
     auto.trade.buy()
@@ -229,7 +229,7 @@ def test_renewed_by_hand_meanwhile_it_is_not_charged(auto: Carded) -> None:
     auto.agree()
     auto.until(DUE - HOUR)
     by_hand = auto.till.buy()
-    auto.till.pay(by_hand, saved_card=auto.saved.id)
+    auto.till.pay(by_hand, saved_method=auto.saved.id)
     auto.until(DUE + timedelta(hours=3))
     assert ([one.id for one in auto.placed()], auto.taken()) == ([by_hand.id], 12_90)
     assert auto.row.next_due_at == DUE + WEEK
@@ -269,11 +269,11 @@ def test_a_card_that_is_forgotten_pauses_it_and_that_is_told(auto: Carded) -> No
     auto.until(BEGIN + HOUR)
     auto.forget()
     auto.until(DUE + timedelta(days=1))
-    assert (auto.row.state, auto.row.reason, auto.row.next_due_at) == ("paused", "card_forgotten", None)
+    assert (auto.row.state, auto.row.reason, auto.row.next_due_at) == ("paused", "saved_forgotten", None)
     assert (auto.placed(), auto.taken()) == ([], 0)
     letter = Message.objects.get(kind="reminder_autorenewal_refused")
-    assert "no longer renews itself. Nothing was charged. The saved card that paid for it is not kept" in letter.text
-    with pytest.raises(CannotAutomate, match="card"):
+    assert "no longer renews itself. Nothing was charged. What paid for it is not kept" in letter.text
+    with pytest.raises(CannotAutomate, match="saved"):
         auto.agree()
 
 
@@ -283,26 +283,26 @@ def test_a_card_that_is_forgotten_between_order_and_charge_is_not_charged(auto: 
     auto.forget()
     auto.until(DUE + timedelta(hours=2))
     assert (auto.states(), auto.payments(), auto.taken()) == (["cancelled"], [], 0)
-    assert (auto.row.state, auto.row.reason, auto.row.next_due_at) == ("paused", "card_forgotten", None)
-    assert [one.says["reason"] for one in auto.told("refused")] == ["card_forgotten"]
+    assert (auto.row.state, auto.row.reason, auto.row.next_due_at) == ("paused", "saved_forgotten", None)
+    assert [one.says["reason"] for one in auto.told("refused")] == ["saved_forgotten"]
 
 
 def test_a_card_that_has_expired_pauses_it(auto: Carded) -> None:
     auto.agree()
     auto.until(DUE - HOUR)
-    SavedCard.objects.update(expires_year=2026, expires_month=2)
+    SavedMethod.objects.update(expires_year=2026, expires_month=2)
     auto.until(DUE)
-    assert (auto.placed(), auto.row.state, auto.row.reason) == ([], "paused", "card_expired")
-    assert [one.says["reason"] for one in auto.told("refused")] == ["card_expired"]
+    assert (auto.placed(), auto.row.state, auto.row.reason) == ([], "paused", "saved_expired")
+    assert [one.says["reason"] for one in auto.told("refused")] == ["saved_expired"]
 
 
 def test_the_database_knows_which_card(auto: Carded) -> None:
     auto.agree()
-    for wrong in ({"saved_card": None}, {"pay_with": "wallet"}):
-        with pytest.raises(IntegrityError, match="auto_card_is_named"), transaction.atomic():
+    for wrong in ({"saved_method": None}, {"pay_with": "wallet"}):
+        with pytest.raises(IntegrityError, match="auto_saved_method_is_named"), transaction.atomic():
             AutoRenewal.objects.update(**wrong)
     auto.on()
-    assert (auto.row.pay_with, auto.row.saved_card_id) == ("wallet", None)
+    assert (auto.row.pay_with, auto.row.saved_method_id) == ("wallet", None)
 
 
 # -- on the page -------------------------------------------------------------------------------------------------------
@@ -314,7 +314,7 @@ def test_the_mandate_is_agreed_to_on_the_page_and_kept_in_its_words(auto: Carded
     accounts.set_language(customer=auto.owner, language="en", now=BEGIN)
     web.force_login(auto.trade.shop.people["xiaoyu"], backend=settings.AUTHENTICATION_BACKENDS[0])
     web.cookies["django_language"] = "en"
-    url, way = f"/cards/{auto.line}/auto/", f"card:{auto.saved.id}"
+    url, way = f"/cards/{auto.line}/auto/", f"saved:{auto.saved.id}"
     page = web.get(url).content.decode()
     assert re.findall(r'name="pay_with" value="([^"]+)"', page) == ["wallet", way, "link"]
     assert web.post(url, filled(page, pay_with=way))["Location"] == f"/cards/{auto.line}/"
@@ -324,8 +324,8 @@ def test_the_mandate_is_agreed_to_on_the_page_and_kept_in_its_words(auto: Carded
     assert mandate in plain
     for told in ("Visa ending 4242", "€12.90 for each renewal", "I am sent a link", "forgotten"):
         assert told in mandate, told
-    assert (row.pay_with, row.saved_card_id, row.consent_language, row.consent_version) == (
-        "card", auto.saved.id, "en", "2026-2",
+    assert (row.pay_with, row.saved_method_id, row.consent_language, row.consent_version) == (
+        "saved", auto.saved.id, "en", "2026-2",
     )  # fmt: skip
     assert "with your saved card: Visa ending 4242" in web.get(f"/cards/{auto.line}/").content.decode()
     auto.off()

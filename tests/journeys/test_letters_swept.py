@@ -162,7 +162,7 @@ def test_a_paid_order_that_is_cancelled_is_told_in_one_letter_that_says_both(til
 
 def test_a_return_whose_letter_was_lost_is_told_after_all(till: Till, lost: None) -> None:
     order, first = till.checkout()
-    second = till.pay(order, save_card=True)
+    second = till.pay(order, save_method=True)
     till.world.pay(first.reference)
     till.world.pay(second.reference)
     till.deliver()

@@ -47,7 +47,7 @@ def story(till: Till, caplog: pytest.LogCaptureFixture) -> str:
     caplog.set_level(logging.DEBUG)
     till.trade.fail("topup_disabled")
     order = till.buy("emma")
-    payment = till.pay(order, save_card=True)
+    payment = till.pay(order, save_method=True)
     till.world.decline(payment.reference)
     till.world.pay_with_3ds(payment.reference)
     till.deliver()

@@ -25,7 +25,7 @@ from xuka.messaging import queries as messaging
 from xuka.payments import operations as payments
 from xuka.payments import queries as payments_queries
 from xuka.payments import refunds
-from xuka.payments.models import Event, Payment, Refund, SavedCard
+from xuka.payments.models import Event, Payment, Refund, SavedMethod
 from xuka.renewals import operations as renewals
 from xuka.renewals.models import Order
 
@@ -386,7 +386,7 @@ def test_money_that_the_bank_has_not_decided_on_is_waited_for(till: Till) -> Non
 
 def test_paid_in_two_sessions_one_counts_and_the_other_goes_back_by_itself(till: Till) -> None:
     order, first = till.checkout()
-    second = till.pay(order, save_card=True)  # another way of paying: the first page is to be closed
+    second = till.pay(order, save_method=True)  # another way of paying: the first page is to be closed
     assert second.id != first.id
     till.world.pay(first.reference)  # before anybody has closed it
     till.world.pay(second.reference)
@@ -399,7 +399,7 @@ def test_paid_in_two_sessions_one_counts_and_the_other_goes_back_by_itself(till:
 
 def test_the_first_page_is_closed_when_another_way_of_paying_is_chosen(till: Till) -> None:
     order, first = till.checkout()
-    second = till.pay(order, save_card=True)
+    second = till.pay(order, save_method=True)
     till.trade.work()
     assert till.payment(first).state == "closed"
     assert till.session(first)["status"] == "expired"
@@ -729,10 +729,10 @@ def test_a_refusal_after_a_silence_does_not_hide_what_the_first_ask_took(till: T
     order = till.buy("emma")
     till.fail("timeout_after", "intent_create")
     id = uuid4()
-    assert till.pay(order, id=id, saved_card=card.id).state == "starting"
+    assert till.pay(order, id=id, saved_method=card.id).state == "starting"
     till.trade.sleep(seconds=25)
     till.world.keys = ()  # the second ask is refused: the key is no longer known
-    assert till.pay(order, id=id, saved_card=card.id).state == "starting"
+    assert till.pay(order, id=id, saved_method=card.id).state == "starting"
     till.world.keys = (KEY,)
     till.take()  # and no webhook comes
     till.trade.wait(minutes=5)
@@ -754,21 +754,21 @@ def test_a_lost_answer_is_asked_for_again_under_the_same_key(till: Till) -> None
 # -- saved cards -------------------------------------------------------------------------------------------------------
 
 
-def with_a_saved_card(till: Till) -> SavedCard:
+def with_a_saved_card(till: Till) -> SavedMethod:
     order = till.buy("emma")
-    payment = till.pay(order, save_card=True)
+    payment = till.pay(order, save_method=True)
     till.world.pay(payment.reference)
     till.deliver()
     assert till.trade.order(order).state == "active"
-    (card,) = payments_queries.saved_cards(order.customer_id)
+    (card,) = payments_queries.saved_methods(order.customer_id)
     return card
 
 
 def test_a_card_is_kept_only_with_consent_and_pays_the_next_time_without_a_page(till: Till) -> None:
     card = with_a_saved_card(till)
-    assert (card.brand, card.last_four) == ("visa", "4242")
+    assert (card.brand, card.known_by) == ("visa", "4242")
     order = till.buy("emma")
-    payment = till.pay(order, saved_card=card.id)
+    payment = till.pay(order, saved_method=card.id)
     assert (payment.state, payment.url) == ("paid", "")
     till.trade.work()
     assert till.trade.order(order).state == "active"
@@ -780,14 +780,14 @@ def test_without_consent_nothing_is_kept(till: Till) -> None:
     _, payment = till.checkout("emma")
     till.world.pay(payment.reference)
     till.deliver()
-    assert SavedCard.objects.count() == 0
+    assert SavedMethod.objects.count() == 0
 
 
 def test_a_saved_card_that_is_declined_charges_nothing_and_another_way_pays(till: Till) -> None:
     card = with_a_saved_card(till)
     till.fail("decline_saved", "intent_create")
     order = till.buy("emma")
-    declined = till.pay(order, saved_card=card.id)
+    declined = till.pay(order, saved_method=card.id)
     assert (declined.state, declined.reason) == ("closed", "declined")
     assert till.trade.order(order).state == "awaiting_funds"
     payment = till.pay(order)
@@ -800,7 +800,7 @@ def test_a_saved_card_that_needs_3d_secure_opens_the_banks_page(till: Till) -> N
     card = with_a_saved_card(till)
     till.fail("saved_needs_3ds", "intent_create")
     order = till.buy("emma")
-    payment = till.pay(order, saved_card=card.id)
+    payment = till.pay(order, saved_method=card.id)
     assert payment.state == "open"
     assert payment.url
     till.world.answer_3ds(payment.reference, approve=True)
@@ -811,23 +811,23 @@ def test_a_saved_card_that_needs_3d_secure_opens_the_banks_page(till: Till) -> N
 def test_a_card_given_up_is_gone_here_at_once_and_at_the_provider_soon(till: Till) -> None:
     card = with_a_saved_card(till)
     for _ in range(2):
-        payments.forget_card(card_id=card.id, customer=card.customer_id, now=till.trade.now)
-    assert payments_queries.saved_cards(card.customer_id) == []
+        payments.forget_method(saved_id=card.id, customer=card.customer_id, now=till.trade.now)
+    assert payments_queries.saved_methods(card.customer_id) == []
     till.trade.work()
     assert till.world.one("payment_method", card.reference)["customer"] is None
     order = till.buy("emma")
     with pytest.raises(renewals.CannotPay) as refused:
-        till.pay(order, saved_card=card.id)
-    assert refused.value.code == "card"
+        till.pay(order, saved_method=card.id)
+    assert refused.value.code == "saved"
 
 
 def test_anothers_card_cannot_be_used_or_given_up(till: Till) -> None:
     card = with_a_saved_card(till)
     order = till.buy("xiaoyu")
     with pytest.raises(renewals.CannotPay):
-        till.pay(order, saved_card=card.id)
-    payments.forget_card(card_id=card.id, customer=order.customer_id, now=till.trade.now)
-    assert SavedCard.objects.get().forgotten_at is None
+        till.pay(order, saved_method=card.id)
+    payments.forget_method(saved_id=card.id, customer=order.customer_id, now=till.trade.now)
+    assert SavedMethod.objects.get().forgotten_at is None
 
 
 # -- who may pay what --------------------------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ from xuka.interfaces.web import demo
 from xuka.messaging.models import Attachment, Message
 from xuka.payments import operations as payments
 from xuka.payments import queries
-from xuka.payments.models import Event, Payment, SavedCard
+from xuka.payments.models import Event, Payment, SavedMethod
 from xuka.renewals.models import Order
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -82,12 +82,12 @@ class Customer:
         sent = {"payment": str(payment or uuid4()), "pay_with": pay_with}
         return self.web.post(f"/orders/{order_id}/pay/", sent)
 
-    def with_a_saved_card(self) -> SavedCard:
+    def with_a_saved_card(self) -> SavedMethod:
         """After a first order with the consent given."""
         order_id, payment = self.at_the_page(save_card="yes")
         self.till.world.pay(payment.reference)
         self.come_back(order_id)
-        (card,) = queries.saved_cards(self.user.id)
+        (card,) = queries.saved_methods(self.user.id)
         return card
 
     def letter(self, kind: str) -> Message:
@@ -351,8 +351,8 @@ def test_without_the_tick_no_card_is_saved(emma: Customer, till: Till) -> None:
     order_id, payment = emma.at_the_page()
     till.world.pay(payment.reference)
     emma.come_back(order_id)
-    assert queries.saved_cards(emma.user.id) == []
-    assert "No card is saved." in text_of(emma.web.get("/account/settings/"))
+    assert queries.saved_methods(emma.user.id) == []
+    assert "Nothing is saved." in text_of(emma.web.get("/account/settings/"))
 
 
 def test_a_saved_card_pays_with_one_press_and_is_forgotten_when_its_owner_says_so(poor: Customer, till: Till) -> None:
@@ -367,19 +367,19 @@ def test_a_saved_card_pays_with_one_press_and_is_forgotten_when_its_owner_says_s
     assert [till.kept(one) for one in queries.payments_about(order_id)] == [12_90]
     assert "Visa ending 4242, 12/2029 Forget this card" in text_of(poor.web.get("/account/settings/"))
     for _ in range(2):
-        assert poor.web.post(f"/account/cards/{card.id}/forget/")["Location"] == "/account/settings/"
+        assert poor.web.post(f"/account/saved/{card.id}/forget/")["Location"] == "/account/settings/"
     till.trade.work()
-    assert "No card is saved." in text_of(poor.web.get("/account/settings/"))
+    assert "Nothing is saved." in text_of(poor.web.get("/account/settings/"))
     assert till.calls.count(("POST", f"/v1/payment_methods/{card.reference}/detach")) == 1
 
 
 def test_a_saved_card_that_has_expired_cannot_be_chosen(poor: Customer) -> None:
     card = poor.with_a_saved_card()
-    SavedCard.objects.filter(id=card.id).update(expires_year=2026, expires_month=2)
+    SavedMethod.objects.filter(id=card.id).update(expires_year=2026, expires_month=2)
     page = poor.check_page()
     assert ways(page)[f"card:{card.id}"] == "disabled"
     assert "This card has expired." in text_of(page)
-    assert "expired Forget this card" in text_of(poor.web.get("/account/settings/"))
+    assert "expired Forget" in text_of(poor.web.get("/account/settings/"))
 
 
 def test_a_saved_card_that_is_declined_is_told_and_nothing_was_charged(poor: Customer, till: Till) -> None:
@@ -411,9 +411,9 @@ def test_somebody_elses_saved_card_can_neither_pay_nor_be_forgotten(emma: Custom
     card = poor.with_a_saved_card()
     order_id, answer = emma.press(f"card:{card.id}")
     assert answer["Location"] == f"/orders/{order_id}/"
-    assert "This card is not kept here any more. Nothing was charged" in emma.page(order_id)
-    emma.web.post(f"/account/cards/{card.id}/forget/")
-    assert [one.id for one in queries.saved_cards(poor.user.id)] == [card.id]
+    assert "It is not kept here any more. Nothing was charged" in emma.page(order_id)
+    emma.web.post(f"/account/saved/{card.id}/forget/")
+    assert [one.id for one in queries.saved_methods(poor.user.id)] == [card.id]
 
 
 # -- money that goes back --------------------------------------------------------------------------------------------

@@ -243,8 +243,8 @@ def payment(shop: web_world.Shop, *, account: UUID | None = None, **columns: Any
     row: dict[str, Any] = {
         "id": uuid4(), "cause": uuid4(), "account_id": account or uuid4(), "customer_id": shop.people["xiaoyu"].id,
         "provider": "stripe", "is_live": False, "method": "card", "amount_minor": 12_90, "currency": "EUR",
-        "description": "", "return_url": "", "language": "en", "pay_by": NOW, "payer": "", "save_card": False,
-        "saved_card": "", "state": "open", "closing": False, "reason": "", "detail": "", "reference": "", "url": "",
+        "description": "", "return_url": "", "language": "en", "pay_by": NOW, "payer": "", "save_method": False,
+        "saved_method": "", "state": "open", "closing": False, "reason": "", "detail": "", "reference": "", "url": "",
         "charge": "", "paid_minor": None, "paid_currency": "", "asks": 1, "looks": 0, "asked_at": NOW,
         "absent_at": NOW, "qr": "", "device": "desk", "client_ip": "", "off_session": False,
     } | columns  # fmt: skip

@@ -85,7 +85,7 @@ for _weather in (FAULTS, DARK):
 
 
 WORKED_OFF = {
-    "advance_order", "advance_waiting_orders", "advance_payment", "advance_refund", "digest_event", "forget_card",
+    "advance_order", "advance_waiting_orders", "advance_payment", "advance_refund", "digest_event", "forget_method",
 }  # fmt: skip
 
 # Asked after every event, so in one query and in SQL of its own. Shares that went back are held no more.

@@ -49,7 +49,7 @@ class Till:
     def press_pay(self, order: Any, method: str) -> None:
         """A customer presses the button, perhaps twice, perhaps in another tab, perhaps with another card or method."""
         random = self.shop.random
-        cards = queries.saved_cards(order.customer_id)
+        cards = queries.saved_methods(order.customer_id)
         id = ids.new()
         for _ in range(random.choice([1, 1, 1, 2])):
             chosen = random.choice([method, method, method, self.method(order.market_id)])
@@ -63,8 +63,8 @@ class Till:
                     description="a week",
                     return_url="http://shop.test/back",
                     language="en",
-                    save_card=chosen == "card" and random.random() < 0.2,
-                    saved_card=kept,
+                    save_method=chosen == "card" and random.random() < 0.2,
+                    saved_method=kept,
                     device=random.choice(["desk", "phone"]),
                     now=self.shop.now,
                 )

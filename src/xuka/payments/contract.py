@@ -16,8 +16,8 @@ class Reason(StrEnum):
     """Why a provider refuses. Whether it may be asked again is told by ``Refused.retry_after``, not by the word."""
 
     DECLINED = "declined"
-    NEEDS_CUSTOMER = "needs_customer"  # the bank would take it if the holder of the saved card confirmed
-    CARD_GONE = "card_gone"
+    NEEDS_CUSTOMER = "needs_customer"  # it would be taken if the owner of the saved method confirmed
+    METHOD_GONE = "method_gone"
     CANCELLED = "cancelled"
     RATE_LIMITED = "rate_limited"
     NOT_AUTHORISED = "not_authorised"
@@ -78,11 +78,11 @@ class Ask:
         return_url: where the person comes back to, paid or not.
         language: BCP 47 tag of the hosted page.
         payer: the provider's own id of the customer, "" when none is needed.
-        save_card: the person consented to have the card kept for their next payment.
-        saved_card: the provider's own id of a kept card to pay with, "" for a hosted page.
+        save_method: the person consented to have what they pay with kept for their next payment.
+        saved_method: the provider's own id of what was kept, to pay with it; "" for a hosted page.
         device: "phone", where another app can be opened, or "desk", where a QR code is read with the phone.
         client_ip: the person's address, for providers that ask for it; "" when nobody is there.
-        off_session: with a kept card, while nobody is there: the bank may want its customer to confirm.
+        off_session: with what was kept, while nobody is there: a bank may want its customer to confirm.
     """
 
     key: str
@@ -94,27 +94,34 @@ class Ask:
     return_url: str
     language: str
     payer: str = ""
-    save_card: bool = False
-    saved_card: str = ""
+    save_method: bool = False
+    saved_method: str = ""
     device: str = "desk"
     client_ip: str = ""
     off_session: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Card:
-    """What may be shown of a card that is kept at the provider: never its number.
+class SavedMethod:
+    """What may be shown of a way to pay that is kept at the provider: never a card's number, nor a whole address.
 
     Args:
         reference: the provider's own id of it.
-        brand: the scheme as the provider names it ("visa").
-        expires: (year, month), the last month in which it is good.
+        known_by: what its owner knows it by: a card's last four digits, or a masked address ("x…@example.com"); "".
+        brand: of a card: the scheme as the provider names it ("visa").
+        expires: (year, month), the last month in which it is good; None where it does not expire.
     """
 
     reference: str
-    brand: str
-    last_four: str
-    expires: tuple[int, int]
+    known_by: str
+    brand: str = ""
+    expires: tuple[int, int] | None = None
+
+
+def masked(address: str) -> str:
+    """An e-mail address as its owner still knows it: "xiaoyu@example.com" is "x…@example.com"; "" for none."""
+    name, at, host = address.rpartition("@")
+    return f"{name[:1]}…@{host}"[:80] if at and name and host else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +136,8 @@ class Payment:
         charge: the provider's own id of the money taken, by which it is refunded; "" until it is paid.
         paid: what was captured, None until it is paid. It may differ from what was asked.
         declined: why the last try on the page did not go through, for staff; "" when none failed.
-        needs_customer: what failed was a try while nobody was there, which the card's holder can overcome.
-        saved_card: the card that was kept with the person's consent.
+        needs_customer: what failed was a try while nobody was there, which the payer can overcome.
+        saved_method: what was kept with the person's consent.
     """
 
     reference: str
@@ -141,7 +148,7 @@ class Payment:
     charge: str = ""
     paid: Money | None = None
     declined: str = ""
-    saved_card: Card | None = None
+    saved_method: SavedMethod | None = None
     needs_customer: bool = False
 
 
@@ -257,8 +264,8 @@ class Provider(Protocol):
     def start(self, ask: Ask) -> Outcome[Payment]:
         """Start a payment. Idempotent by ``ask.key`` while ``keys_live`` lasts.
 
-        ``Refused(DECLINED)`` only for a saved card that was declined: nothing was taken and nothing can be any more.
-        ``Refused(NEEDS_CUSTOMER)`` likewise, off-session: its bank wants its holder, who can pay the same anew.
+        ``Refused(DECLINED)`` only for a saved method that was declined: nothing was taken and nothing can be any more.
+        ``Refused(NEEDS_CUSTOMER)`` likewise, off-session: its owner is wanted, who can pay the same anew.
         """
         ...
 
@@ -312,12 +319,12 @@ class Provider(Protocol):
         ...
 
     def make_payer(self, *, key: str) -> Outcome[str]:
-        """The provider's own id for a customer who keeps a card. Idempotent by ``key`` while ``keys_live`` lasts; a
+        """The provider's own id for a customer who keeps something. Idempotent by ``key`` while ``keys_live`` lasts; a
         second one later is harmless. No personal data is sent."""
         ...
 
-    def forget_card(self, *, card: str) -> Outcome[None]:
-        """Forget a kept card. Forgetting it again is ``Done``."""
+    def forget_method(self, *, reference: str) -> Outcome[None]:
+        """Forget what was kept. Forgetting it again is ``Done``."""
         ...
 
     def read_webhook(self, *, body: bytes, headers: Mapping[str, str], now: datetime) -> Event:

@@ -29,12 +29,12 @@ class Payment(models.Model):
     language = models.CharField(max_length=10)
     pay_by = models.DateTimeField(help_text="Closed then; nothing is waited for any more.")
     payer = models.CharField(max_length=120, blank=True)
-    save_card = models.BooleanField(default=False, help_text="The customer consented to have the card kept.")
-    saved_card = models.CharField(max_length=120, blank=True)
+    save_method = models.BooleanField(default=False, help_text="The customer consented to have the card kept.")
+    saved_method = models.CharField(max_length=120, blank=True)
 
     device = models.CharField(max_length=8, default="desk", help_text="A phone opens the app, a desk shows a QR code.")
     client_ip = models.CharField(max_length=45, blank=True, help_text="For providers that ask; gone when it ends.")
-    off_session = models.BooleanField(default=False, help_text="Nobody was there: by the mandate of the saved card.")
+    off_session = models.BooleanField(default=False, help_text="Nobody was there: by the mandate of the saved method.")
 
     state = models.CharField(max_length=12, choices=PaymentState.choices())
     closing = models.BooleanField(default=False, help_text="Nothing more shall be paid on it.")
@@ -179,8 +179,8 @@ class Payer(models.Model):
         return f"{self.provider} {self.customer_id}"
 
 
-class SavedCard(models.Model):
-    """A card kept at the provider, with the customer's consent. Its number was never here."""
+class SavedMethod(models.Model):
+    """A card or an account kept at the provider, with the customer's consent. A card's number was never here."""
 
     id = models.UUIDField(primary_key=True, help_text="uuid5(customer, the provider's id)")
     customer = models.ForeignKey("accounts.User", models.PROTECT, related_name="+")
@@ -189,15 +189,16 @@ class SavedCard(models.Model):
     is_live = models.BooleanField()
     reference = models.CharField(max_length=120)
     payer = models.CharField(max_length=120)
-    brand = models.CharField(max_length=30)
-    last_four = models.CharField(max_length=4)
-    expires_year = models.PositiveSmallIntegerField()
-    expires_month = models.PositiveSmallIntegerField()
+    method = models.CharField(max_length=40)
+    brand = models.CharField(max_length=30, blank=True, help_text="Of a card.")
+    known_by = models.CharField(max_length=80, blank=True, help_text="Last four digits, or a masked address.")
+    expires_year = models.PositiveSmallIntegerField(null=True)
+    expires_month = models.PositiveSmallIntegerField(null=True)
     consented_at = models.DateTimeField()
     forgotten_at = models.DateTimeField(null=True)
 
     def __str__(self) -> str:
-        return f"{self.brand} {self.last_four}"
+        return f"{self.method} {self.brand} {self.known_by}"
 
 
 class MethodFee(models.Model):

@@ -19,7 +19,7 @@ from xuka.kernel.outcome import Done, Outcome, Refused, Unknown
 from xuka.ledger import operations as ledger
 from xuka.ledger.rules import SELLER, Leg
 from xuka.payments import contract, providers, queries, rules
-from xuka.payments.models import MethodFee, Payer, Payment, SavedCard
+from xuka.payments.models import MethodFee, Payer, Payment, SavedMethod
 from xuka.payments.providers import Call
 from xuka.payments.rules import LIVE_STATES, PaymentState, Step, words_of
 
@@ -65,15 +65,15 @@ def begin(
     language: str,
     pay_by: datetime,
     now: datetime,
-    save_card: bool = False,
-    saved_card: UUID | None = None,
+    save_method: bool = False,
+    saved_method: UUID | None = None,
     device: str = "desk",
     client_ip: str = "",
     off_session: bool = False,
 ) -> Payment:
     """Ask a provider for a payment that fills ``account``, or return the live one that already does.
 
-    A live payment of the same amount, method and card is returned as it is: the customer goes on where they were. One
+    A live payment of the same amount and method is returned as it is: the customer goes on where they were. One
     that differs is closed first; should it be paid all the same, the surplus goes back. The same id again asks nothing
     new. No transaction is open while the provider is asked.
 
@@ -82,11 +82,11 @@ def begin(
         account: a ledger account that is open.
         money: all that is asked; a fee, if any, is in it.
         pay_by: when it is closed if nothing was paid, aware UTC.
-        save_card: the customer consented to have the card kept for their next payment.
-        saved_card: one of ``queries.saved_cards``, to pay with it.
+        save_method: the customer consented to have what they pay with kept for their next payment.
+        saved_method: one of ``queries.saved_methods``, to pay with it.
         device: "phone" or "desk".
         client_ip: the customer's address, kept while the payment lives; some providers ask for it.
-        off_session: nobody is there; the saved card is charged by its mandate.
+        off_session: nobody is there; the saved method is charged by its mandate.
 
     Returns:
         The payment: "open" with ``url`` or ``qr``, "paid", "processing", "closed" with its ``reason``
@@ -94,7 +94,7 @@ def begin(
         "starting" when the provider did not answer: nothing is charged, and it is safe to call again with the same id.
 
     Raises:
-        NotOffered: "method", "amount", "per_day" or "down" (with ``until``); "card" when the saved card is gone.
+        NotOffered: "method", "amount", "per_day" or "down" (with ``until``); "saved" when the saved method is gone.
         DifferentPayment: this id was used for another payment.
     """
     offered = queries.method_offered(
@@ -104,8 +104,8 @@ def begin(
         raise NotOffered("method")
     if offered.why_not:
         raise NotOffered(offered.why_not, offered.until)
-    card = _own_card(customer, saved_card, offered.provider)
-    payer = card.payer if card else _payer(customer, offered.provider, now) if save_card else ""
+    saved = _own_saved(customer, saved_method, offered)
+    payer = saved.payer if saved else _payer(customer, offered.provider, now) if save_method else ""
     wanted = Payment(
         id=id,
         cause=cause,
@@ -121,11 +121,11 @@ def begin(
         language=language,
         pay_by=pay_by,
         payer=payer,
-        save_card=save_card and bool(payer) and card is None,
-        saved_card=card.reference if card else "",
+        save_method=save_method and bool(payer) and saved is None,
+        saved_method=saved.reference if saved else "",
         device=device,
         client_ip=client_ip,
-        off_session=off_session and card is not None,
+        off_session=off_session and saved is not None,
         state=PaymentState.STARTING,
         asked_at=now,
     )
@@ -133,17 +133,18 @@ def begin(
     return _settle(payment.id, call, providers.send(call), now) if call else payment
 
 
-def _own_card(customer: UUID, card: UUID | None, provider: str) -> SavedCard | None:
-    if card is None:
+def _own_saved(customer: UUID, saved: UUID | None, offered: queries.Offered) -> SavedMethod | None:
+    if saved is None:
         return None
-    found = next((one for one in queries.saved_cards(customer, provider=provider) if one.id == card), None)
+    mine = queries.saved_methods(customer, provider=offered.provider)
+    found = next((one for one in mine if one.id == saved and one.method == offered.method), None)
     if found is None:
-        raise NotOffered("card")
+        raise NotOffered("saved")
     return found
 
 
 def _payer(customer: UUID, provider: str, now: datetime) -> str:
-    """The provider's id of this customer; "" when it cannot be had now: then the card is not kept."""
+    """The provider's id of this customer; "" when it cannot be had now: then nothing is kept."""
     them = providers.provider(provider)
     id = ids.derived(customer, f"payer:{provider}:{them.is_live}")
     there = Payer.objects.filter(id=id).first()
@@ -198,7 +199,8 @@ def _is_same(live: Payment, wanted: Payment) -> bool:
     """Whether going on with the live one does what is wanted. Once somebody has paid, on whichever device, it does."""
 
     def asks(one: Payment) -> tuple[object, ...]:
-        return (one.provider, one.is_live, one.method, one.amount_minor, one.currency, one.save_card, one.saved_card)
+        how = (one.provider, one.is_live, one.method, one.save_method, one.saved_method)
+        return (*how, one.amount_minor, one.currency)
 
     is_paid = live.state in {PaymentState.APPROVED, PaymentState.PROCESSING}
     return asks(live) == asks(wanted) and (is_paid or live.device == wanted.device)
@@ -223,8 +225,8 @@ def _lease_to_ask(payment: Payment, now: datetime) -> Call:
         return_url=payment.return_url,
         language=payment.language,
         payer=payment.payer,
-        save_card=payment.save_card,
-        saved_card=payment.saved_card,
+        save_method=payment.save_method,
+        saved_method=payment.saved_method,
         device=payment.device,
         client_ip=payment.client_ip,
         off_session=payment.off_session,
@@ -282,7 +284,7 @@ def _begin_look(payment: Payment, step: Step, now: datetime) -> Call:
             money = Money(payment.amount_minor, payment.currency)
             ask = partial(them.capture, key=words_of(payment.id), reference=payment.reference, money=money)
         case _:
-            hosted = not payment.saved_card
+            hosted = not payment.saved_method
             ask = partial(them.find, key=words_of(payment.id), asked_at=payment.asked_at, is_hosted=hosted)
     return providers.prepare(payment.provider, ask, payment.lease_until)
 
@@ -358,7 +360,7 @@ def _book(payment: Payment, seen: contract.Payment, now: datetime) -> None:
     _end(payment, PaymentState.PAID if as_asked else PaymentState.MISMATCHED, now)
     if as_asked:
         payment.reason = ""
-        _keep_card(payment, seen.saved_card, now)
+        _keep_method(payment, seen.saved_method)
     told = {"payment": str(payment.id), "amount_minor": seen.paid.minor, "currency": unit}
     what, subject = ("payment.confirmed", payment.cause) if as_asked else ("payment.mismatched", payment.id)
     journal.record(what=what, subject=subject, who=_who(payment), after=told, now=now)
@@ -434,53 +436,53 @@ def _close(payment: Payment, now: datetime) -> None:
     journal.record(what="payment.closing", subject=payment.id, who="clock", now=now)
 
 
-# -- saved cards ---------------------------------------------------------------------------------------------------
+# -- saved methods -------------------------------------------------------------------------------------------------
 
 
-def _keep_card(payment: Payment, card: contract.Card | None, now: datetime) -> None:
-    if card is None or not payment.save_card:
+def _keep_method(payment: Payment, kept: contract.SavedMethod | None) -> None:
+    if kept is None or not payment.save_method:
         return
-    year, month = card.expires
-    row = SavedCard(
-        id=ids.derived(payment.customer_id, f"card:{card.reference}"),
+    year, month = kept.expires or (None, None)
+    row = SavedMethod(
+        id=ids.derived(payment.customer_id, f"saved:{kept.reference}"),
         customer_id=payment.customer_id,
         provider=payment.provider,
         is_live=payment.is_live,
-        reference=card.reference,
+        method=payment.method,
+        reference=kept.reference,
         payer=payment.payer,
-        brand=card.brand,
-        last_four=card.last_four,
+        brand=kept.brand,
+        known_by=kept.known_by,
         expires_year=year,
         expires_month=month,
         consented_at=payment.asked_at,
     )
-    SavedCard.objects.bulk_create([row], ignore_conflicts=True)
+    SavedMethod.objects.bulk_create([row], ignore_conflicts=True)
 
 
 @transaction.atomic
-def forget_card(*, card_id: UUID, customer: UUID, now: datetime) -> None:
-    """The customer takes their consent back: the card is gone here at once, and soon at the provider.
+def forget_method(*, saved_id: UUID, customer: UUID, now: datetime) -> None:
+    """The customer takes their consent back: what was kept is gone here at once, and soon at the provider.
 
-    Calling it again changes nothing; another's card is left alone.
+    Calling it again changes nothing; another's is left alone.
     """
-    mine = SavedCard.objects.filter(id=card_id, customer_id=customer, forgotten_at__isnull=True)
+    mine = SavedMethod.objects.filter(id=saved_id, customer_id=customer, forgotten_at__isnull=True)
     if mine.update(forgotten_at=now):
-        journal.record(what="card.forgotten", subject=card_id, who=f"customer:{customer}", now=now)
+        journal.record(what="saved_method.forgotten", subject=saved_id, who=f"customer:{customer}", now=now)
 
 
-def forget_card_there(*, card_id: UUID) -> None:
-    """Tell the provider to forget a card that was given up here; one that it does not know is forgotten. Again:
-    changes nothing.
+def forget_method_there(*, saved_id: UUID) -> None:
+    """Tell the provider to forget what was given up here; what it does not know is forgotten. Again: changes nothing.
 
     Raises:
         RuntimeError: it did not say that it did; to be tried again.
     """
-    card = SavedCard.objects.get(id=card_id)
-    assert card.forgotten_at is not None
-    outcome = providers.provider(card.provider).forget_card(card=card.reference)
-    is_gone = isinstance(outcome, Refused) and outcome.reason == contract.Reason.CARD_GONE
+    saved = SavedMethod.objects.get(id=saved_id)
+    assert saved.forgotten_at is not None
+    outcome = providers.provider(saved.provider).forget_method(reference=saved.reference)
+    is_gone = isinstance(outcome, Refused) and outcome.reason == contract.Reason.METHOD_GONE
     if not isinstance(outcome, Done) and not is_gone:
-        raise RuntimeError(f"{card.provider} did not confirm that it forgot a card")
+        raise RuntimeError(f"{saved.provider} did not confirm that it forgot a way to pay")
 
 
 # -- fees ----------------------------------------------------------------------------------------------------------

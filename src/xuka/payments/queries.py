@@ -17,7 +17,7 @@ from xuka.payments.models import (
     Event,
     Payment,
     Refund,
-    SavedCard,
+    SavedMethod,
     SettlementDifference,
     SettlementReport,
     Voucher,
@@ -35,7 +35,7 @@ class Offered:
             ``until`` says how long).
         pays_within: how long the person has, where they take a slip to a shop.
         was_last: the customer paid with it last.
-        has_kept: the customer had a card kept there.
+        has_kept: the customer had such a method kept there.
     """
 
     method: str
@@ -82,7 +82,7 @@ def methods_offered(
                 Offered(
                     method.name, name, fee, method.can_be_saved, why_not, down.get(name), method.pays_within,
                     was_last=method.name in told["last"],
-                    has_kept=method.can_be_saved and name in told["card"],
+                    has_kept=method.can_be_saved and f"{name}:{method.name}" in told["saved"],
                 )
             )  # fmt: skip
     first: dict[str, Offered] = {}
@@ -94,7 +94,7 @@ def methods_offered(
 
 
 # Every check page asks all of this at once: who is down until when, what a method costs more, what this customer paid
-# with it within a day, with which they paid last, and where they have a card.
+# with it within a day, with which they paid last, and what they had kept where.
 _TOLD = """
 select 'down', provider, null::bigint, down_until from payments_health where down_until > %(now)s
 union all select 'fee', method, basis_points, null from payments_methodfee where market = %(market)s
@@ -103,15 +103,15 @@ union all select 'spent', method, sum(paid_minor)::bigint, null from payments_pa
   group by method
 union all (select 'last', method, null, null from payments_payment
   where customer_id = %(customer)s and state = 'paid' order by ended_at desc limit 1)
-union all select distinct 'card', provider, null::bigint, null::timestamptz from payments_savedcard
+union all select distinct 'saved', provider || ':' || method, null::bigint, null::timestamptz from payments_savedmethod
   where customer_id = %(customer)s and forgotten_at is null
 """
 
 
 def _told_of_methods(market: str, customer: UUID | None, currency: str, now: datetime) -> dict[str, dict[str, Any]]:
-    """ "down" until when, and "card", by provider; "fee" in basis points, "spent" within 24 hours in minor units, and
-    "last", by method."""
-    told: dict[str, dict[str, Any]] = {"down": {}, "fee": {}, "spent": {}, "last": {}, "card": {}}
+    """ "down" until when, by provider; "fee" in basis points, "spent" within 24 hours in minor units, and "last", by
+    method; "saved" by both ("stripe:card")."""
+    told: dict[str, dict[str, Any]] = {"down": {}, "fee": {}, "spent": {}, "last": {}, "saved": {}}
     asked = {"now": now, "market": market, "customer": customer, "currency": currency, "since": now - timedelta(days=1)}
     with connection.cursor() as cursor:
         cursor.execute(_TOLD, asked)
@@ -194,25 +194,27 @@ def refund(refund_id: UUID) -> Refund | None:
     return Refund.objects.select_related("payment").filter(id=refund_id).first()
 
 
-def saved_cards(customer: UUID, *, provider: str = "") -> list[SavedCard]:
-    """The cards that this customer had kept, of the mode in which the shop runs; one that has expired is told too."""
+def saved_methods(customer: UUID, *, provider: str = "") -> list[SavedMethod]:
+    """What this customer had kept, of the mode in which the shop runs; a card that has expired is told too."""
     modes = {name: providers.provider(name).is_live for name in providers.installed() if provider in {"", name}}
-    rows = SavedCard.objects.filter(customer_id=customer, provider__in=modes, forgotten_at__isnull=True)
-    return [card for card in rows.order_by("consented_at", "id") if card.is_live == modes[card.provider]]
+    rows = SavedMethod.objects.filter(customer_id=customer, provider__in=modes, forgotten_at__isnull=True)
+    return [one for one in rows.order_by("consented_at", "id") if one.is_live == modes[one.provider]]
 
 
-def is_expired(card: SavedCard, now: datetime) -> bool:
-    """Whether the last month in which the card is good is over."""
-    return (card.expires_year, card.expires_month) < (now.year, now.month)
+def is_expired(saved: SavedMethod, now: datetime) -> bool:
+    """Whether the last month in which a card is good is over; nothing else expires."""
+    if saved.expires_year is None or saved.expires_month is None:
+        return False
+    return (saved.expires_year, saved.expires_month) < (now.year, now.month)
 
 
-def cards_to_charge(*, customer: UUID, market: str, money: Money, now: datetime) -> list[SavedCard]:
-    """The customer's kept cards that can be charged this while nobody is there, at no fee; a provider that is down
+def methods_to_charge(*, customer: UUID, market: str, money: Money, now: datetime) -> list[SavedMethod]:
+    """What the customer had kept that can be charged this while nobody is there, at no fee; a provider that is down
     for a while changes nothing."""
-    offered = method_offered(market=market, money=money, method="card", now=now)
-    if offered is None or not offered.can_be_saved or offered.fee.minor:
-        return []
-    return [card for card in saved_cards(customer, provider=offered.provider) if not is_expired(card, now)]
+    offered = methods_offered(market=market, money=money, now=now)
+    at = {(one.provider, one.method) for one in offered if one.can_be_saved and not one.fee.minor}
+    mine = saved_methods(customer) if at else []
+    return [one for one in mine if (one.provider, one.method) in at and not is_expired(one, now)]
 
 
 def paid_with(cause: UUID) -> list[tuple[str, int]]:

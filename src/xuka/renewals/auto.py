@@ -4,9 +4,9 @@ Every automatic order's id is made of the card and the end that it renews, never
 finds the first. Before anything is charged everything is looked at once more under the card's lock: a card that was
 renewed otherwise, or has an order under way, is left alone.
 
-From the wallet an order is paid as it is placed. A saved card is charged afterwards, with no transaction open, by a
-payment whose id is made of the order's: a process that dies in between goes on from there, and one that heard nothing
-asks nothing new.
+From the wallet an order is paid as it is placed. A saved method (a bank card, a PayPal account) is charged afterwards,
+with no transaction open, by a payment whose id is made of the order's: a process that dies in between goes on from
+there, and one that heard nothing asks nothing new.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from xuka.lines import operations as lines
 from xuka.lines import queries as lines_queries
 from xuka.lines.queries import Ends, Line
 from xuka.payments import queries as payments
+from xuka.payments.queries import SavedMethod
 from xuka.payments.rules import LIVE_STATES, PaymentState
 from xuka.renewals import auto_rules, queries
 from xuka.renewals import operations as renewals
@@ -44,7 +45,7 @@ class CannotAutomate(Exception):
     """It was not switched on; ``code`` says why.
 
     Codes: "unknown_line", "plan_gone", "price_changed" (it is not what was agreed to), "ceiling_too_low" (less than one
-    renewal), "trigger" (not offered for this plan), "card" (it cannot be charged), "no_consent".
+    renewal), "trigger" (not offered for this plan), "saved" (it cannot be charged), "no_consent".
     """
 
     def __init__(self, code: str) -> None:
@@ -80,14 +81,14 @@ def switch_on(
     pay_with: PayWith,
     consent: Consent,
     now: datetime,
-    saved_card: UUID | None = None,
+    saved_method: UUID | None = None,
 ) -> AutoRenewal:
     """From now on this card renews itself with its plan, for this price, as agreed. Again: the new terms hold.
 
     Args:
         price: what the customer saw and agreed to for one renewal.
         ceiling: the most that may be charged in a calendar month of the customer's zone.
-        saved_card: for ``PayWith.CARD``, one of ``payments.queries.cards_to_charge``.
+        saved_method: for ``PayWith.SAVED``, one of ``payments.queries.methods_to_charge``.
 
     Raises:
         CannotAutomate: nothing was changed.
@@ -107,14 +108,14 @@ def switch_on(
         raise CannotAutomate("ceiling_too_low")
     if trigger not in auto_rules.triggers(catalogue.policy(version)):
         raise CannotAutomate("trigger")
-    card = saved_card if pay_with == PayWith.CARD else None
-    if pay_with == PayWith.CARD and card not in cards_to_charge(line=line, customer=customer, price=price, now=now):
-        raise CannotAutomate("card")
+    saved = saved_method if pay_with == PayWith.SAVED else None
+    if pay_with == PayWith.SAVED and saved not in methods_to_charge(line=line, customer=customer, price=price, now=now):
+        raise CannotAutomate("saved")
     auto = _locked(line_id) or AutoRenewal(id=ids.derived(line_id, "auto"), line_id=line_id)
     auto.customer_id, auto.plan_version = customer, version
     auto.price_minor, auto.currency, auto.ceiling_minor = price.minor, price.currency, ceiling.minor
     auto.trigger, auto.number, auto.pay_with = trigger.when, trigger.number, pay_with
-    auto.saved_card_id = card
+    auto.saved_method_id = saved
     auto.consented_at, auto.consent_words = now, consent.words
     auto.consent_version, auto.consent_language = consent.version, consent.language
     auto.state, auto.reason, auto.last_outcome, auto.last_end = Switch.ON, "", "", None
@@ -125,10 +126,10 @@ def switch_on(
     return auto
 
 
-def cards_to_charge(*, line: Line, customer: UUID, price: Money, now: datetime) -> list[UUID]:
-    """The customer's saved cards that this card can renew itself with."""
-    found = payments.cards_to_charge(customer=customer, market=line.market_id, money=price, now=now)
-    return [card.id for card in found]
+def methods_to_charge(*, line: Line, customer: UUID, price: Money, now: datetime) -> list[UUID]:
+    """The customer's saved methods that this card can renew itself with."""
+    found = payments.methods_to_charge(customer=customer, market=line.market_id, money=price, now=now)
+    return [one.id for one in found]
 
 
 @transaction.atomic
@@ -183,7 +184,7 @@ def advance(*, line_id: UUID, now: datetime) -> UUID | None:
     once. The carrier is asked with no transaction open. A card without automatic renewal is left alone.
 
     Returns:
-        The order whose saved card is to be charged now, with ``charge``; None where there is none.
+        The order whose saved method is to be charged now, with ``charge``; None where there is none.
     """
     auto, is_due = _look(line_id, now)
     if auto is None:
@@ -191,7 +192,7 @@ def advance(*, line_id: UUID, now: datetime) -> UUID | None:
     try:
         if is_due:
             auto = _go_on(auto, now)
-        return auto.order_id if _waits_for_card(auto, now) else None
+        return auto.order_id if _waits_for_charge(auto, now) else None
     except Exception:
         # A mistake of ours is not made again every few seconds.
         overdue = AutoRenewal.objects.filter(id=auto.id, state=Switch.ON, next_due_at__lte=now)
@@ -297,7 +298,7 @@ def _settled(auto: AutoRenewal, now: datetime) -> bool:
     if order.state == State.AWAITING_FUNDS and (why := _why_not_paid(auto, order, now)):
         order = renewals.call_off(order_id=order.id, why=why, now=now)
     if order.state in OPEN_STATES or (order.funded_at is None and payments.standing(order.hold_id).live):
-        again = auto_rules.CHARGE_AGAIN if _waits_for_card(auto, now) else auto_rules.LOOK_AGAIN
+        again = auto_rules.CHARGE_AGAIN if _waits_for_charge(auto, now) else auto_rules.LOOK_AGAIN
         auto.next_due_at = now + again
         return False
     auto.order = None
@@ -358,20 +359,21 @@ def _order(auto: AutoRenewal, quote: Quote, now: datetime) -> _Refused | None:
 
 
 def _charge(auto: AutoRenewal, quote: Quote, now: datetime) -> _Refused | None:
-    """All from the wallet, or else all from the card, or nothing is ordered."""
+    """All from the wallet, or else all with the saved method, or nothing is ordered."""
     assert auto.renews_end is not None
     number = AutomaticOrder.objects.filter(auto=auto, renews_end=auto.renews_end).count()
     order_id = ids.derived(auto.id, f"{auto.renews_end.astimezone(UTC).isoformat()}:{number}")
     wallet = ledger.wallet_balance(customer=auto.customer_id, currency=quote.currency)
-    way = "wallet" if wallet.minor >= quote.total_minor else str(auto.pay_with)
-    if way == PayWith.CARD and (why := _card_gone(auto, now)):
+    way = PayWith.WALLET if wallet.minor >= quote.total_minor else PayWith(auto.pay_with)
+    if way == PayWith.SAVED and (why := _saved_gone(auto, now)):
         return _Refused(why)
+    pays_with = _saved(auto).method if way == PayWith.SAVED else str(way)
     try:
         with transaction.atomic():
             order = renewals.place(
-                order_id=order_id, quote_id=quote.id, customer=auto.customer_id, pays_with=way, now=now
+                order_id=order_id, quote_id=quote.id, customer=auto.customer_id, pays_with=pays_with, now=now
             )
-            if way == PayWith.CARD and order.total_minor > auto.price_minor:  # a fee that nobody agreed to
+            if way == PayWith.SAVED and order.total_minor > auto.price_minor:  # a fee that nobody agreed to
                 raise renewals.CannotPay("price_changed")
             if way == PayWith.WALLET and order.state != State.FUNDED:  # it paid something else at this moment
                 raise renewals.CannotPay("wallet_too_low")
@@ -384,7 +386,7 @@ def _charge(auto: AutoRenewal, quote: Quote, now: datetime) -> _Refused | None:
         renewals.QuoteChanged, renewals.QuoteExpired, renewals.PaymentNotOffered, renewals.OrderedByAnother,
     ):  # fmt: skip
         return _Refused("changed")
-    again = auto_rules.CHARGE_AGAIN if way == PayWith.CARD else auto_rules.LOOK_AGAIN
+    again = auto_rules.CHARGE_AGAIN if way == PayWith.SAVED else auto_rules.LOOK_AGAIN
     auto.order, auto.next_due_at = order, now + again
     auto.last_outcome, auto.last_at = "ordered", now
     _record(auto, "ordered", who="clock", now=now, order=order.id)
@@ -399,13 +401,13 @@ def _send_link(auto: AutoRenewal, now: datetime, outcome: str) -> None:
     _record(auto, "link_sent", who="clock", now=now)
 
 
-# -- a saved card --------------------------------------------------------------------------------------------------
+# -- a saved method ------------------------------------------------------------------------------------------------
 
 _MONEY_CAME = frozenset({PaymentState.PAID, PaymentState.MISMATCHED})
 
 
 def charge(*, order_id: UUID, description: str, return_url: str, language: str, now: datetime) -> None:
-    """Charge the saved card for an order that ``advance`` returned, and note what came of it.
+    """Charge the saved method for an order that ``advance`` returned, and note what came of it.
 
     No transaction may be open. Again, by several at once, or for an order that needs no money any more: nothing is
     asked anew.
@@ -416,31 +418,31 @@ def charge(*, order_id: UUID, description: str, return_url: str, language: str, 
     placed = queries.automatic(order_id)
     assert placed is not None, "a person pays their own orders"
     line_id = placed.auto.line_id
-    card = _to_charge(line_id, order_id, now)
-    if card is not None:
+    saved = _to_charge(line_id, order_id, now)
+    if saved is not None:
         try:
             renewals.pay(
-                order_id=order_id, payment_id=_charge_of(order_id), customer=placed.auto.customer_id, method="card",
-                description=description, return_url=return_url, language=language, saved_card=card, off_session=True,
-                now=now,
+                order_id=order_id, payment_id=_charge_of(order_id), customer=placed.auto.customer_id,
+                method=saved.method, saved_method=saved.id, off_session=True,
+                description=description, return_url=return_url, language=language, now=now,
             )  # fmt: skip
         except renewals.CannotPay as error:
             if error.code != "not_waiting":
-                why = "card_forgotten" if error.code == "card" else "payment_failed"
+                why = "saved_forgotten" if error.code == "saved" else "payment_failed"
                 renewals.call_off(order_id=order_id, why=why, now=now)
     _look(line_id, now)
 
 
 @transaction.atomic
-def _to_charge(line_id: UUID, order_id: UUID, now: datetime) -> UUID | None:
-    """The last look: which card is to be charged; None where it is paid, being paid, or the wallet can pay it now."""
+def _to_charge(line_id: UUID, order_id: UUID, now: datetime) -> SavedMethod | None:
+    """The last look: what is to be charged; None where it is paid, being paid, or the wallet can pay it now."""
     auto = _locked(line_id)
-    if auto is None or auto.order_id != order_id or not _waits_for_card(auto, now):
+    if auto is None or auto.order_id != order_id or not _waits_for_charge(auto, now):
         return None
     try:
         renewals.pay_from_wallet(order_id=order_id, customer=auto.customer_id, now=now)
     except renewals.CannotPay:
-        return auto.saved_card_id
+        return _saved(auto)
     return None
 
 
@@ -448,9 +450,9 @@ def _charge_of(order_id: UUID) -> UUID:
     return ids.derived(order_id, "automatic")
 
 
-def _waits_for_card(auto: AutoRenewal, now: datetime) -> bool:
-    """Whether the order under way waits for its card to be charged, and nothing was or is being paid for it."""
-    if auto.order_id is None or auto.pay_with != PayWith.CARD or auto.state != Switch.ON:
+def _waits_for_charge(auto: AutoRenewal, now: datetime) -> bool:
+    """Whether the order under way waits for a saved method to be charged, and nothing was or is being paid for it."""
+    if auto.order_id is None or auto.pay_with != PayWith.SAVED or auto.state != Switch.ON:
         return False
     waiting = Order.objects.filter(id=auto.order_id, state=State.AWAITING_FUNDS, pay_by__gt=now)
     tried = {one.id: one.state for one in payments.payments_about(auto.order_id)}
@@ -459,7 +461,7 @@ def _waits_for_card(auto: AutoRenewal, now: datetime) -> bool:
 
 
 def _why_not_paid(auto: AutoRenewal, order: Order, now: datetime) -> str:
-    """Why an order that waits for its card is called off, one of ``auto_rules.CALLED_OFF``; "" while it may be paid."""
+    """Why an order that waits for a charge is called off, one of ``auto_rules.CALLED_OFF``; "" while it may be paid."""
     tried = payments.payments_about(order.id)
     mine = next((one for one in tried if one.id == _charge_of(order.id)), None)
     if any(one.state in _MONEY_CAME for one in tried):
@@ -469,35 +471,41 @@ def _why_not_paid(auto: AutoRenewal, order: Order, now: datetime) -> str:
     if any(one.state in LIVE_STATES for one in tried):
         return ""
     if mine is None:
-        return "" if auto.state == Switch.ON and auto.pay_with == PayWith.CARD else _no_more(auto)
+        return "" if auto.state == Switch.ON and auto.pay_with == PayWith.SAVED else _no_more(auto)
     return {
-        "declined": "card_declined", "needs_customer": "needs_customer", "card_gone": "card_forgotten",
+        "declined": "saved_declined", "needs_customer": "needs_customer", "method_gone": "saved_forgotten",
     }.get(mine.reason, "payment_failed")  # fmt: skip
 
 
 def _no_more(auto: AutoRenewal) -> str:
-    """The customer took the consent back, or gave another one, before the card was charged."""
-    return "card_forgotten" if auto.reason == "card_forgotten" else "changed"
+    """The customer took the consent back, or gave another one, before anything was charged."""
+    return "saved_forgotten" if auto.reason == "saved_forgotten" else "changed"
 
 
-def _card_gone(auto: AutoRenewal, now: datetime) -> str:
-    card = auto.saved_card
-    assert card is not None, "the database holds that"
-    if card.forgotten_at is not None:
-        return "card_forgotten"
-    return "card_expired" if payments.is_expired(card, now) else ""
+def _saved(auto: AutoRenewal) -> SavedMethod:
+    assert auto.saved_method is not None, "the database holds that"
+    return auto.saved_method
 
 
-def pause_of_card(*, card_id: UUID, now: datetime) -> list[UUID]:
-    """The customer had this saved card forgotten: what was to be paid with it is paused. Returns the cards that renewed
-    themselves with it. Again: changes nothing."""
-    found = AutoRenewal.objects.filter(saved_card_id=card_id, state=Switch.ON, saved_card__forgotten_at__isnull=False)
+def _saved_gone(auto: AutoRenewal, now: datetime) -> str:
+    saved = _saved(auto)
+    if saved.forgotten_at is not None:
+        return "saved_forgotten"
+    return "saved_expired" if payments.is_expired(saved, now) else ""
+
+
+def pause_of_method(*, saved_id: UUID, now: datetime) -> list[UUID]:
+    """The customer had this saved method forgotten: what was to be paid with it is paused. Returns the cards that
+    renewed themselves with it. Again: changes nothing."""
+    found = AutoRenewal.objects.filter(
+        saved_method_id=saved_id, state=Switch.ON, saved_method__forgotten_at__isnull=False
+    )
     lines_of_it = list(found.order_by("line_id").values_list("line_id", flat=True))
     for line_id in lines_of_it:
         with transaction.atomic():
             auto = _locked(line_id)
-            if auto is not None and auto.state == Switch.ON and auto.saved_card_id == card_id:
-                _refuse(auto, "card_forgotten", now)
+            if auto is not None and auto.state == Switch.ON and auto.saved_method_id == saved_id:
+                _refuse(auto, "saved_forgotten", now)
                 auto.next_due_at = now if auto.order_id else None
                 auto.save()
     return lines_of_it
@@ -573,6 +581,6 @@ def _record(auto: AutoRenewal, what: str, *, who: str, now: datetime, order: UUI
         after |= {
             "price_minor": auto.price_minor, "ceiling_minor": auto.ceiling_minor, "currency": auto.currency,
             "trigger": str(auto.trigger), "number": auto.number, "pay_with": str(auto.pay_with),
-            "consent": auto.consent_version, "card": str(auto.saved_card_id or ""),
+            "consent": auto.consent_version, "saved": str(auto.saved_method_id or ""),
         }  # fmt: skip
     journal.record(what=f"autorenewal.{what}", subject=auto.line_id, who=who, why=auto.reason, after=after, now=now)

@@ -17,7 +17,7 @@ CONSENT_VERSION = "2026-2"
 NOTICE = timedelta(days=2)
 # While an order is under way, and after a surprise, it is looked at again.
 LOOK_AGAIN = timedelta(minutes=30)
-# An order whose card was not charged, for the process died in between, is looked at sooner: it waits for money only
+# An order that was not charged, for the process died in between, is looked at sooner: it waits for money only
 # so long (``rules.PAY_WITHIN``).
 CHARGE_AGAIN = timedelta(minutes=2)
 # More automatic orders of one card within a day are no wish of anybody.
@@ -49,11 +49,11 @@ class When(StrEnum):
 
 
 class PayWith(StrEnum):
-    """``wallet``, ``card``: it is charged by itself, a card that the customer had kept if the wallet holds too little.
+    """``wallet``, ``saved``: it is charged by itself, what the customer had kept if the wallet holds too little.
     ``link``: the customer is sent a link, and pays."""
 
     WALLET = "wallet"
-    CARD = "card"
+    SAVED = "saved"
     LINK = "link"
 
     @classmethod
@@ -137,7 +137,7 @@ Sort = Literal["later", "customer", "never"]
 _CUSTOMER = frozenset(
     {
         "wallet_too_low", "ceiling_reached", "price_changed", "plan_gone", "too_late", "would_lose", "top_up_disabled",
-        "cancelled", "card_declined", "card_forgotten", "card_expired", "payment_late", "needs_customer",
+        "cancelled", "saved_declined", "saved_forgotten", "saved_expired", "payment_late", "needs_customer",
     }
 )  # fmt: skip
 _NEVER = frozenset({"card_recycled", "card_unknown", "unknown_line", "other_market", "not_supported"})
@@ -145,14 +145,14 @@ _NEVER = frozenset({"card_recycled", "card_unknown", "unknown_line", "other_mark
 _PAUSES = frozenset(
     {
         "price_changed", "plan_gone", "too_late", "would_lose", "top_up_disabled", "only_new", "burst",
-        "card_forgotten", "card_expired",
+        "saved_forgotten", "saved_expired",
     }
 )  # fmt: skip
 # Nothing is tried again for this end, and nothing is wrong with the next.
 _THIS_END_ONLY = frozenset({"cancelled", "payment_late"})
-# Why an order that its card did not pay is called off by itself. The reminder tells of it, and no letter besides.
-CALLED_OFF = frozenset({"card_declined", "needs_customer", "card_forgotten", "payment_failed", "changed"})
-# The customer was sent a link to pay: as they chose, or because the bank of their card wants them.
+# Why an order that nothing saved has paid is called off by itself. The reminder tells of it, and no letter besides.
+CALLED_OFF = frozenset({"saved_declined", "needs_customer", "saved_forgotten", "payment_failed", "changed"})
+# The customer was sent a link to pay: as they chose, or because they are wanted to confirm.
 LINKED = frozenset({"link_sent", "needs_customer"})
 
 

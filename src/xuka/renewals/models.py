@@ -211,10 +211,10 @@ class AutoRenewal(models.Model):
     trigger = models.CharField(max_length=20, choices=When.choices())
     number = models.PositiveSmallIntegerField(default=0, help_text="Hours before the end, or per cent left.")
     pay_with = models.CharField(max_length=20, choices=PayWith.choices())
-    saved_card = models.ForeignKey(
-        "payments.SavedCard", models.PROTECT, null=True, related_name="+", help_text="The card that may be charged."
+    saved_method = models.ForeignKey(
+        "payments.SavedMethod", models.PROTECT, null=True, related_name="+", help_text="What may be charged."
     )
-    saved_card_id: UUID | None
+    saved_method_id: UUID | None
     state = models.CharField(max_length=10, choices=Switch.choices())
     reason = models.CharField(max_length=40, blank=True, help_text="Why it is paused or off.")
     consented_at = models.DateTimeField()
@@ -239,9 +239,9 @@ class AutoRenewal(models.Model):
             models.CheckConstraint(condition=Q(price_minor__gt=0), name="auto_price_positive"),
             models.CheckConstraint(condition=Q(ceiling_minor__gte=models.F("price_minor")), name="auto_ceiling"),
             models.CheckConstraint(
-                condition=Q(pay_with="card", saved_card__isnull=False)
-                | (~Q(pay_with="card") & Q(saved_card__isnull=True)),
-                name="auto_card_is_named",
+                condition=Q(pay_with="saved", saved_method__isnull=False)
+                | (~Q(pay_with="saved") & Q(saved_method__isnull=True)),
+                name="auto_saved_method_is_named",
             ),
             models.CheckConstraint(
                 condition=Q(state="on") | Q(next_due_at__isnull=True) | Q(order__isnull=False),

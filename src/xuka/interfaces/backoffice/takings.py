@@ -184,7 +184,7 @@ def _about_payment(payment: Payment, told_of: list[Fact]) -> list[tuple[str, obj
         ("Customer", link(payment.customer.email, "accounts.user", payment.customer_id)),
         ("Asked", amount(payment.amount_minor, payment.currency)),
         ("Captured", amount(payment.paid_minor, payment.paid_currency)),
-        ("Method", f"{payment.method}, with a kept card" if payment.saved_card else payment.method),
+        ("Method", f"{payment.method}, kept" if payment.saved_method else payment.method),
         ("Provider", f"{payment.provider} ({reading.mode_of(payment.is_live)})"),
         ("Reference", payment.reference),
         ("Charge", payment.charge),

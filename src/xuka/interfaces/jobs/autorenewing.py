@@ -36,7 +36,7 @@ def advance(*, line_id: UUID, now: datetime) -> None:
 
 
 def _charge(order_id: UUID, now: datetime) -> None:
-    """The saved card, with what its owner reads at the provider."""
+    """With what was saved, and what its owner reads at the provider."""
     order = renewals.order(order_id)
     assert order is not None, "orders are never deleted"
     language = order.customer.language
@@ -49,9 +49,9 @@ def _charge(order_id: UUID, now: datetime) -> None:
     )
 
 
-def pause_of_card(*, card_id: UUID, now: datetime) -> None:
-    """A saved card was forgotten: whoever renewed a card with it is told that this has stopped."""
-    for line_id in autorenewal.pause_of_card(card_id=card_id, now=now):
+def pause_of_method(*, saved_id: UUID, now: datetime) -> None:
+    """A saved method was forgotten: whoever renewed a card with it is told that this has stopped."""
+    for line_id in autorenewal.pause_of_method(saved_id=saved_id, now=now):
         advance(line_id=line_id, now=now)
 
 
@@ -120,11 +120,11 @@ def _soon(auto: AutoRenewal, now: datetime) -> dict[str, Any] | None:
 
 
 def _link(auto: AutoRenewal, now: datetime) -> dict[str, Any]:
-    """The card can be renewed: as its owner chose, or because the bank of their saved card wants them to confirm."""
+    """The card can be renewed: as its owner chose, or because they are wanted to confirm the payment."""
     assert auto.renews_end is not None
     assert auto.last_at is not None
-    end, by_bank = auto.renews_end.isoformat(), auto.last_outcome == "needs_customer"
-    says = {"price": _price(auto), "pay": auto.pay_with, "how": "confirm" if by_bank else "link", "at": end}
+    end, is_wanted = auto.renews_end.isoformat(), auto.last_outcome == "needs_customer"
+    says = {"price": _price(auto), "pay": auto.pay_with, "how": "confirm" if is_wanted else "link", "at": end}
     not_after = auto.renews_end if auto.next_due_at else auto.last_at + NEWS
     return {"cause": f"{says['how']}:{end}", "due_at": now, "not_after": not_after, "says": says}
 

@@ -88,7 +88,7 @@ def _line(told: Mapping[str, Any], plan: Mapping[str, str]) -> Line:
 
 def _paid_with(order: Order) -> list[Paid]:
     """What the order was paid with; what came on top of it went back and is on no receipt."""
-    wallet = min(trail.of(order).wallet_minor, order.total_minor)
-    rest = order.total_minor - wallet
-    parts = [Paid("wallet", wallet), Paid("card" if order.has_payments else order.pays_with, rest)]
+    money = trail.of(order)
+    wallet = min(money.wallet_minor, order.total_minor)
+    parts = [Paid("wallet", wallet), Paid(money.method or order.pays_with, order.total_minor - wallet)]
     return [part for part in parts if part.amount_minor]

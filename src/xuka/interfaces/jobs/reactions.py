@@ -77,7 +77,7 @@ REACTIONS: Mapping[str, tuple[str, ...]] = {
     "payout.asked": ("alarm_staff_about_payout",),
     "payout.paid": ("tell_payout",),
     "payout.declined": ("tell_payout",),
-    "card.forgotten": ("forget_card", "pause_auto_of_card"),
+    "saved_method.forgotten": ("forget_method", "pause_auto_of_method"),
     "message.queued": ("send_message",),
     "message.stale": ("put_back_reminders",),
     "message.failed": ("note_message_failed",),

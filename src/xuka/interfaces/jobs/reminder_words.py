@@ -411,7 +411,7 @@ def _announced(item: Item, told: dict[str, str], zone: str) -> Said:
         case "autorenewal_charged":
             says = gettext("%(price)s was charged for %(plan)s, card ending in %(last)s. The receipt comes by mail.")
             return Said(gettext("Your card has renewed itself"), says % told, brief)
-        case _ if item.says.get("reason") in {"card_forgotten", "card_expired"}:
+        case _ if item.says.get("reason") in {"saved_forgotten", "saved_expired"}:
             return Said(gettext("Your card no longer renews itself"), _stopped(item, told), brief)
         case _:
             return Said(gettext("Your card could not renew itself"), _refused(item, told, zone), brief)
@@ -427,11 +427,11 @@ def _soon(item: Item, told: dict[str, str], brief: str) -> Said:
             return Said(gettext("Your card is ready to be renewed"), says % told, brief)
         case "confirm":
             says = gettext(
-                "%(plan)s, card ending in %(last)s, could not renew itself: your bank wants you to confirm the payment "
-                "of %(price)s. Nothing was charged, and nothing is by itself. Open the card and pay; what is booked "
+                "%(plan)s, card ending in %(last)s, could not renew itself: you are asked to confirm the payment of "
+                "%(price)s. Nothing was charged, and nothing is by itself. Open the card and pay; what is booked "
                 "ends at %(at)s (%(place)s)."
             )
-            return Said(gettext("Your bank wants you to confirm the renewal"), says % told, brief)
+            return Said(gettext("Confirm the renewal yourself"), says % told, brief)
         case "use" if item.says.get("left"):
             told |= {"percent": formats.percent(int(item.says["left"]) * 100)}
             says = gettext(
@@ -452,7 +452,7 @@ def _soon(item: Item, told: dict[str, str], brief: str) -> Said:
 
 
 def _stopped(item: Item, told: dict[str, str]) -> str:
-    """The saved card is not to be charged any more: there was nothing to fail yet."""
+    """What was saved is not to be charged any more: there was nothing to fail yet."""
     says = gettext("%(plan)s, card ending in %(last)s, no longer renews itself. Nothing was charged.")
     ends = gettext("You can renew it yourself at any time; what is booked ends at %(at)s (%(place)s).")
     return f"{says % told} {why_refused(item.says['reason'])} {ends % told}"
@@ -496,15 +496,15 @@ def why_refused(reason: str) -> str:
 
 
 def _why_not_charged(reason: str) -> str:
-    """What was wrong with the saved card or its payment; "" for any other word."""
+    """What was wrong with what was saved or its payment; "" for any other word."""
     match reason:
-        case "card_declined":
-            return gettext("Your bank declined the card; it knows why. Money in your wallet works too.")
+        case "saved_declined":
+            return gettext("The payment was declined; your bank or PayPal knows why. Money in your wallet works too.")
         case "needs_customer":
-            return gettext("Your bank wants you to confirm the payment: renew the card yourself.")
-        case "card_forgotten":
-            return gettext("The saved card that paid for it is not kept here any more. Agree anew to go on.")
-        case "card_expired":
+            return gettext("You are asked to confirm the payment: renew the card yourself.")
+        case "saved_forgotten":
+            return gettext("What paid for it is not kept here any more. Agree anew to go on.")
+        case "saved_expired":
             return gettext("The saved card that pays for it has expired. Agree anew with another one to go on.")
         case "payment_failed":
             return gettext("The payment service did not take it at that moment.")

@@ -172,10 +172,10 @@ def digest_event(subject: str) -> None:
     events.digest(event_id=UUID(subject), now=clock.now())
 
 
-@app.task(name="forget_card", retry=PERSISTENT)
-def forget_card(subject: str) -> None:
-    """Tell the provider to forget a card."""
-    payments.forget_card_there(card_id=UUID(subject))
+@app.task(name="forget_method", retry=PERSISTENT)
+def forget_method(subject: str) -> None:
+    """Tell the provider to forget what its owner does not want kept any more."""
+    payments.forget_method_there(saved_id=UUID(subject))
 
 
 # No sweep finds what these would have done: each comes back until it is done.
@@ -324,7 +324,7 @@ AUTO = {
     "advance_auto_after_order": (autorenewing.advance_after_order, "order_id"),
     "advance_auto_with_money": (autorenewing.try_again_with_money, "customer"),
     "tell_auto": (autorenewing.tell, "line_id"),
-    "pause_auto_of_card": (autorenewing.pause_of_card, "card_id"),
+    "pause_auto_of_method": (autorenewing.pause_of_method, "saved_id"),
     "alarm_staff_about_auto": (autorenewing.alarm_about_burst, "line_id"),
     "ask_staff_to_review": (reminding.ask_to_review, "line_id"),
 }

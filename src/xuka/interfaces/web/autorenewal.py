@@ -29,7 +29,7 @@ from xuka.kernel.money import Money, decimals, from_major
 from xuka.ledger import queries as ledger
 from xuka.lines.queries import Line
 from xuka.payments import queries as payments
-from xuka.payments.queries import SavedCard
+from xuka.payments.queries import SavedMethod
 from xuka.renewals import auto as autorenewal
 from xuka.renewals import auto_rules
 from xuka.renewals import queries as renewals
@@ -73,17 +73,17 @@ class Agree(forms.Form):
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """From where the money can come, and what is agreed to with it besides; ``value`` names the saved card too."""
+    """From where the money can come, and what is agreed to with it besides; ``value`` names what is saved too."""
 
     value: str
     says: str
     more: str = ""
 
     @property
-    def saved_card(self) -> UUID | None:
-        """The saved card, where it is one."""
-        _way, _colon, card = self.value.partition(":")
-        return UUID(card) if card else None
+    def saved_method(self) -> UUID | None:
+        """What the customer had kept, where it is that."""
+        _way, _colon, saved = self.value.partition(":")
+        return UUID(saved) if saved else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,7 @@ def shown(line: Line, zone: str, now: datetime) -> Shown | None:
         when=_when(auto, due, zone),
         until=_off_until(auto, due, zone, now),
         ceiling=formats.money(most),
-        source=source_words(auto.pay_with, auto.saved_card),
+        source=source_words(auto.pay_with, auto.saved_method),
         problem=_problem(auto),
     )
 
@@ -175,10 +175,12 @@ def trigger_words(trigger: Trigger, *, at_end_too: bool = False) -> str:
     return says % {"count": trigger.number}
 
 
-def source_words(pay_with: str, card: SavedCard | None = None) -> str:
+def source_words(pay_with: str, saved: SavedMethod | None = None) -> str:
     """From where the money comes, in words."""
-    if card is not None:
-        return gettext("with your saved card: %(card)s") % {"card": ways.card_name(card)}
+    if saved is not None and saved.method == "card":
+        return gettext("with your saved card: %(card)s") % {"card": ways.saved_name(saved)}
+    if saved is not None:
+        return gettext("with your saved account: %(account)s") % {"account": ways.saved_name(saved)}
     if pay_with == PayWith.LINK:
         return gettext("nothing is charged: we send you a link, and you pay")
     return gettext("from your wallet")
@@ -200,20 +202,30 @@ def consent_words(line: Line, version: PlanVersion) -> str:
 
 
 def sources(line: Line, customer: UUID, price: Money, now: datetime) -> list[Source]:
-    """From where the money can come for this card: a saved card only while it can be charged."""
-    kept = payments.cards_to_charge(customer=customer, market=line.market_id, money=price, now=now)
+    """From where the money can come for this card: what was kept only while it can be charged."""
+    kept = payments.methods_to_charge(customer=customer, market=line.market_id, money=price, now=now)
     return [
         Source(str(PayWith.WALLET), source_words(PayWith.WALLET)),
-        *(Source(f"card:{one.id}", source_words(PayWith.CARD, one), mandate_words(one, price)) for one in kept),
+        *(
+            Source(f"{PayWith.SAVED}:{one.id}", source_words(PayWith.SAVED, one), mandate_words(one, price))
+            for one in kept
+        ),
         Source(str(PayWith.LINK), source_words(PayWith.LINK)),
     ]
 
 
-def mandate_words(card: SavedCard, price: Money) -> str:
-    """What the customer agrees to besides where this saved card is charged; recorded with ``consent_words``."""
-    told = {"card": ways.card_name(card), "price": formats.money(price), "seller": settings.SELLER_NAME}
+def mandate_words(saved: SavedMethod, price: Money) -> str:
+    """What the customer agrees to besides where what was kept is charged; recorded with ``consent_words``."""
+    told = {"saved": ways.saved_name(saved), "price": formats.money(price), "seller": settings.SELLER_NAME}
+    if saved.method != "card":
+        return gettext(
+            "%(seller)s may charge my account %(saved)s while I am not there: %(price)s for each renewal, when I have "
+            "chosen above, and never more than my limit in a calendar month. If my wallet holds enough, that pays "
+            "instead. If I am asked to confirm, nothing is charged, and I am sent a link. I can have this account "
+            "forgotten in my account here at any time, and that stops it."
+        ) % told  # fmt: skip
     return gettext(
-        "%(seller)s may charge my card %(card)s while I am not there: %(price)s for each renewal, when I have chosen "
+        "%(seller)s may charge my card %(saved)s while I am not there: %(price)s for each renewal, when I have chosen "
         "above, and never more than my limit in a calendar month. If my wallet holds enough, that pays instead. My "
         "bank may ask me to confirm: then nothing is charged, and I am sent a link. I can have this card forgotten in "
         "my account at any time, and that stops it."
@@ -283,7 +295,7 @@ def _agreed(
             trigger=told["trigger"],
             ceiling=from_major(told["ceiling"], version.currency),
             pay_with=PayWith(source.value.partition(":")[0]),
-            saved_card=source.saved_card,
+            saved_method=source.saved_method,
             consent=Consent(words, get_language() or "en"),
             now=now,
         )
@@ -299,8 +311,8 @@ def _why_not(code: str) -> str:
             return gettext("The plan has changed since this page was made. Look at it once more.")
         case "trigger":
             return gettext("This plan cannot be renewed at that moment. Choose another one.")
-        case "card":
-            return gettext("This saved card cannot be charged any more. Choose another way.")
+        case "saved":
+            return gettext("What you had saved cannot be charged any more. Choose another way.")
     return gettext("The limit must allow one renewal at least.")
 
 
@@ -316,7 +328,7 @@ def _initial(line: Line, version: PlanVersion) -> dict[str, Any]:
     most = max(there.ceiling_minor, price.minor)
     return {
         "trigger": f"{there.trigger}:{there.number}",
-        "pay_with": f"card:{there.saved_card_id}" if there.saved_card_id else there.pay_with,
+        "pay_with": f"{PayWith.SAVED}:{there.saved_method_id}" if there.saved_method_id else there.pay_with,
         "ceiling": Money(most, there.currency).major,
     }
 

@@ -49,19 +49,20 @@ class ChoosePlan(forms.Form):
 
 
 class Pay(forms.Form):
-    """A way to pay: "wallet", a method, or a method with a kept card ("card:<id>"); told as ``method`` and ``card``.
+    """A way to pay: "wallet", a method, or a method with one that was kept ("card:<id>").
 
-    The payment's id is made by the payer's browser.
+    Told as ``method``, ``saved`` and ``save_method``: the consent to keep is asked for each method apart, and counts
+    for the one that is chosen. The payment's id is made by the payer's browser.
     """
 
     payment = forms.UUIDField(required=False)
     pay_with = forms.RegexField(r"^[a-z_]{1,30}(:[0-9a-f-]{36})?\Z", required=False)
-    save_card = forms.BooleanField(required=False)
 
     def clean(self) -> dict[str, Any]:
         told = super().clean() or {}
-        method, *card = (told.get("pay_with") or "wallet").split(":")
-        told["method"], told["card"] = method, forms.UUIDField().clean(card[0]) if card else None
+        method, *saved = (told.get("pay_with") or "wallet").split(":")
+        told["method"], told["saved"] = method, forms.UUIDField().clean(saved[0]) if saved else None
+        told["save_method"] = bool(self.data.get(f"save_{method}"))
         if method != "wallet" and not told.get("payment"):
             raise forms.ValidationError(_("This page did not arrive whole. Please reload it and send it again."))
         return told

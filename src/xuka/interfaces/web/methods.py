@@ -65,6 +65,11 @@ def when(method: str) -> str:
                 "By card, at once: it is charged when you confirm on the payment page, or right after you order with a "
                 "saved card."
             )
+        case "paypal":
+            return gettext(
+                "With PayPal, at once: it is charged when you confirm it there, or right after you order with a saved "
+                "account."
+            )
         case "konbini":
             return gettext("At the till of a convenience store, with the slip that you get after you order.")
         case _:

@@ -1,4 +1,4 @@
-"""Paying: begin, go on, come back, forget a card. No card number is ever typed here."""
+"""Paying: begin, go on, come back, forget what was kept. No card number is ever typed here."""
 
 from __future__ import annotations
 
@@ -74,8 +74,8 @@ def _pay(request: HttpRequest, order: Order, told: dict[str, Any]) -> Payment:
         description=f"{plan} · {configuration.SELLER_NAME}",
         return_url=configuration.SITE_URL + reverse("order_paid_return", args=[order.id]),
         language=language,
-        save_card=told["save_card"],
-        saved_card=told["card"],
+        save_method=told["save_method"],
+        saved_method=told["saved"],
         device=methods.device(request),
         client_ip=get_adapter(request).get_client_ip(request),  # the customer's, also behind a proxy
         now=clock.now(),
@@ -136,27 +136,27 @@ def paid(request: HttpRequest, order_id: UUID) -> HttpResponse:
 
 
 @dataclass(frozen=True, slots=True)
-class KeptCard:
-    """A card that was kept, as the account shows it."""
+class KeptMethod:
+    """A way to pay that was kept, as the account shows it."""
 
     id: UUID
     name: str
     is_expired: bool
 
 
-def kept_cards(customer: UUID) -> list[KeptCard] | None:
-    """The cards that the customer had kept; None where no card can be paid with."""
+def kept_methods(customer: UUID) -> list[KeptMethod] | None:
+    """What the customer had kept; None where there is no provider to keep anything."""
     if not providers.installed():
         return None
     now = clock.now()
-    cards = payments_queries.saved_cards(customer)
-    return [KeptCard(card.id, ways.card_name(card), payments_queries.is_expired(card, now)) for card in cards]
+    kept = payments_queries.saved_methods(customer)
+    return [KeptMethod(one.id, ways.saved_name(one), payments_queries.is_expired(one, now)) for one in kept]
 
 
 @login_required
 @require_POST
-def forget_card(request: HttpRequest, card_id: UUID) -> HttpResponse:
-    """The customer takes back that a card is kept; another's is left alone."""
-    payments.forget_card(card_id=card_id, customer=who.customer(request).id, now=clock.now())
-    messages.success(request, gettext("This card is not kept here any more."))
+def forget_method(request: HttpRequest, saved_id: UUID) -> HttpResponse:
+    """The customer takes back that a way to pay is kept; another's is left alone."""
+    payments.forget_method(saved_id=saved_id, customer=who.customer(request).id, now=clock.now())
+    messages.success(request, gettext("It is forgotten, and cannot be charged any more."))
     return redirect("settings")

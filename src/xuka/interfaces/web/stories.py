@@ -36,13 +36,13 @@ class Paying:
     Args:
         state: "" (none was begun), "open", "starting", "processing", "declined" or "ended".
         payment_id: the payment to go on with, if there is one.
-        is_kept_card: a card that was kept is charged; there is no page on which it could be seen.
+        is_kept: what was kept is charged; there is no page on which it could be seen.
     """
 
     state: str = ""
     payment_id: UUID | None = None
     was_declined: bool = False
-    is_kept_card: bool = False
+    is_kept: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ def paying(order_id: UUID) -> Paying:
 
 
 def _of(payment: Payment, state: str) -> Paying:
-    return Paying(state, payment.id, payment.reason in DECLINED, bool(payment.saved_card))
+    return Paying(state, payment.id, payment.reason in DECLINED, bool(payment.saved_method))
 
 
 def story(
@@ -248,7 +248,7 @@ def _open(plain: Story, paying: Paying, ends: str) -> Story:
     if paying.was_declined:
         title = gettext("The payment was declined")
         first = gettext("Nothing was charged. Go on and try another card, or pay in another way.")
-    elif paying.is_kept_card:
+    elif paying.is_kept:
         title = gettext("Your bank wants you to confirm")
         first = gettext("Nothing has been charged yet. Go on to the bank's page and confirm the payment there.")
     else:
@@ -258,10 +258,10 @@ def _open(plain: Story, paying: Paying, ends: str) -> Story:
 
 
 def _starting(plain: Story, paying: Paying, ends: str) -> Story:
-    if paying.is_kept_card:
+    if paying.is_kept:
         title = gettext("We are asking the payment service")
         first = gettext(
-            "It has not told whether your card was charged. We find out by ourselves; pressing again is safe, you are "
+            "It has not told whether you were charged. We find out by ourselves; pressing again is safe, you are "
             "never charged twice."
         )
     else:

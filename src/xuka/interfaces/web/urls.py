@@ -95,7 +95,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("account/phone/confirm/", phones.phone_confirm, name="phone_confirm"),
     path("account/phone/remove/", phones.phone_remove, name="phone_remove"),
     path("account/passkeys/", include("xuka.interfaces.web.passkeys")),
-    path("account/cards/<uuid:card_id>/forget/", payments.forget_card, name="forget_card"),
+    path("account/saved/<uuid:saved_id>/forget/", payments.forget_method, name="forget_method"),
     path("account/sign-out-everywhere/", views.sign_out_everywhere, name="sign_out_everywhere"),
     path("language/", views.language, name="language"),
     path("look.css", look.sheet, name="look_sheet"),

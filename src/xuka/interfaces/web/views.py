@@ -696,7 +696,7 @@ def settings(request: HttpRequest) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         return _settings_saved(request, form)
     wallets = vouchers.wallets(customer.id)
-    context = {"form": form, "wallets": wallets, "kept_cards": payments.kept_cards(customer.id), "tab": "settings"}
+    context = {"form": form, "wallets": wallets, "kept_methods": payments.kept_methods(customer.id), "tab": "settings"}
     points = ledger.points_balance(customer.id)
     context["points"] = formats.number(points) if points else ""
     context["has_texts"] = "sms" in configuration.CHANNELS

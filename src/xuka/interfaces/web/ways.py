@@ -13,7 +13,7 @@ from xuka.kernel.money import Money, tax_inside
 from xuka.ledger import queries as ledger
 from xuka.payments import choosing
 from xuka.payments import queries as payments
-from xuka.payments.queries import Offered, SavedCard
+from xuka.payments.queries import Offered, SavedMethod
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +21,12 @@ class Way:
     """One way to pay.
 
     Args:
-        value: what the form sends: "wallet", a method, or a method and a kept card ("card:<id>").
+        value: what the form sends: "wallet", a method, or a method and one that was kept ("card:<id>").
         kind: "wallet" or the method: what the page says depends on it.
         why_not: a sentence when it cannot be chosen now, else "".
         is_down: it comes back by itself.
         total, tax: what is paid this way, the fee inside; the tax inside that.
-        offers_to_keep: a new card, which may be kept with the person's consent.
+        offers_to_keep: a new one, which may be kept with the person's consent.
     """
 
     value: str
@@ -94,7 +94,7 @@ def to_pay(
     language: str = "",
     inside: str = "",
 ) -> Ways:
-    """The wallet, the cards that were kept, and every method of the market, the likeliest first; that is chosen.
+    """The wallet, what was kept, and every method of the market, the likeliest first; that is chosen.
 
     Args:
         language: of the page, and ``inside`` which app's browser it is open: see ``payments.choosing``.
@@ -106,7 +106,7 @@ def to_pay(
         one.method: one
         for one in payments.methods_offered(market=market, money=money, now=now, with_fee=with_fee, customer=customer)
     }
-    kept = payments.saved_cards(customer) if any(one.has_kept for one in offers.values()) else []
+    kept = payments.saved_methods(customer) if any(one.has_kept for one in offers.values()) else []
     last = next((one.method for one in offers.values() if one.was_last), "")
     for name in choosing.ranked(list(offers), language=language, inside=inside, last_used=last):
         offered = offers[name]
@@ -122,7 +122,8 @@ def to_pay(
             why_not=_not_offered(offered, zone),
             is_down=offered.why_not == "down",
         )
-        found += [_kept(way, card, now) for card in kept if card.provider == offered.provider and offered.can_be_saved]
+        if offered.can_be_saved:
+            found += [_kept(way, one, now) for one in kept if (one.provider, one.method) == (offered.provider, name)]
         found.append(_new(way, offered))
     first = next((way for way in found if not way.why_not), None)
     return Ways(tuple(replace(way, is_chosen=way is first) for way in found))
@@ -142,12 +143,16 @@ def _new(way: Way, offered: Offered) -> Way:
     return replace(way, says=methods.name(offered.method), more=more, offers_to_keep=offered.can_be_saved)
 
 
-def _kept(way: Way, card: SavedCard, now: datetime) -> Way:
+def _kept(way: Way, saved: SavedMethod, now: datetime) -> Way:
     why_not = way.why_not
-    if payments.is_expired(card, now):
+    if payments.is_expired(saved, now):
         why_not = gettext("This card has expired. Pay with another one; you can forget it in your account.")
-    more = gettext("Your saved card. Your bank may ask you to confirm.")
-    return replace(way, value=f"{way.value}:{card.id}", says=card_name(card), more=more, why_not=why_not)
+    if saved.method == "card":
+        more = gettext("Your saved card. Your bank may ask you to confirm.")
+    else:
+        told = {"name": methods.name(saved.method)}
+        more = gettext("Your saved %(name)s account: paid at once, without signing in there again.") % told
+    return replace(way, value=f"{way.value}:{saved.id}", says=saved_name(saved), more=more, why_not=why_not)
 
 
 _BRANDS = {
@@ -162,12 +167,14 @@ _BRANDS = {
 }
 
 
-def card_name(card: SavedCard) -> str:
-    """ "Visa ending 4242, 12/2030"."""
+def saved_name(saved: SavedMethod) -> str:
+    """ "Visa ending 4242, 12/2030", "PayPal x…@example.com"."""
+    if saved.method != "card":
+        return f"{methods.name(saved.method)} {saved.known_by}".strip()
     return gettext("%(brand)s ending %(last)s, %(expires)s") % {
-        "brand": _BRANDS.get(card.brand, card.brand.capitalize()),
-        "last": card.last_four,
-        "expires": f"{card.expires_month:02}/{card.expires_year}",
+        "brand": _BRANDS.get(saved.brand, saved.brand.capitalize()),
+        "last": saved.known_by,
+        "expires": f"{saved.expires_month:02}/{saved.expires_year}",
     }
 
 
@@ -193,8 +200,8 @@ def cannot_pay(code: str, until: datetime | None, zone: str, method: str) -> str
             return gettext("This amount cannot be paid with %(name)s.") % told
         case "per_day":
             return gettext("With this you would pay more with %(name)s than it allows within a day.") % told
-        case "card":
-            return gettext("This card is not kept here any more. Nothing was charged; choose another way to pay.")
+        case "saved":
+            return gettext("It is not kept here any more. Nothing was charged; choose another way to pay.")
         case "wallet_too_low":
             return gettext("There is not enough in your wallet for this plan.")
         case "not_waiting":

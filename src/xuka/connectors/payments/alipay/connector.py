@@ -244,7 +244,7 @@ class Alipay:
         """Refused: nothing can be kept here."""
         return NO_CARDS
 
-    def forget_card(self, *, card: str) -> Outcome[None]:
+    def forget_method(self, *, reference: str) -> Outcome[None]:
         """Refused: nothing can be kept here."""
         return NO_CARDS
 

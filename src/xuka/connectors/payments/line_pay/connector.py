@@ -236,7 +236,7 @@ class LinePay:
         """Refused: nothing is kept."""
         return NOT_KEPT
 
-    def forget_card(self, *, card: str) -> Outcome[None]:
+    def forget_method(self, *, reference: str) -> Outcome[None]:
         """Refused: nothing is kept."""
         return NOT_KEPT
 

@@ -113,9 +113,9 @@ class Stripe:
         return self._methods
 
     def start(self, ask: Ask) -> Outcome[Payment]:
-        """A hosted page, or with a kept card the payment itself. Idempotent by ``ask.key`` for 24 hours.
+        """A hosted page, or with a saved method the payment itself. Idempotent by ``ask.key`` for 24 hours.
 
-        ``Refused(DECLINED)`` or ``(NEEDS_CUSTOMER)`` only for a kept card: nothing was taken and nothing can be.
+        ``Refused(DECLINED)`` or ``(NEEDS_CUSTOMER)`` only for a saved one: nothing was taken and nothing can be.
         An amount that is not at a whole step of its currency (half a Taiwan dollar) is refused before asking.
         """
 
@@ -123,7 +123,7 @@ class Stripe:
             return Refused(Reason.BAD_REQUEST, None, f"only whole {ask.money.currency} are asked for")
 
         def send(client: stripe.StripeClient) -> object:
-            if ask.saved_card:
+            if ask.saved_method:
                 return client.v1.payment_intents.create(_as(wire.intent_asked(ask)), {"idempotency_key": ask.key})
             return client.v1.checkout.sessions.create(_as(wire.session_asked(ask)), {"idempotency_key": ask.key})
 
@@ -258,7 +258,7 @@ class Stripe:
 
         return not_for_good(self._deadline.keep(work, f"find refund {key}"))
 
-    # -- customers and their cards ----------------------------------------------------------------------------------
+    # -- customers and what they keep --------------------------------------------------------------------------------
 
     def make_payer(self, *, key: str) -> Outcome[str]:
         """A customer who is nobody but our key. Idempotent by ``key`` for 24 hours; a second one later is harmless."""
@@ -270,17 +270,17 @@ class Stripe:
 
         return self._deadline.keep(work, f"make payer {key}")
 
-    def forget_card(self, *, card: str) -> Outcome[None]:
-        """Take a kept card from its customer for ever. Forgetting it again is ``Done``."""
+    def forget_method(self, *, reference: str) -> Outcome[None]:
+        """Take a saved method from its customer for ever. Forgetting it again is ``Done``."""
 
         def work(until: float) -> Outcome[None]:
-            answer = self._ask(until, lambda client: client.v1.payment_methods.detach(card))
+            answer = self._ask(until, lambda client: client.v1.payment_methods.detach(reference))
             if isinstance(answer, wire.Answer) and wire.was_not_in_that_state(answer):
                 # Stripe refuses what is detached already, in words that have no code: so see whose it is.
-                answer = self._ask(until, lambda client: client.v1.payment_methods.retrieve(card))
+                answer = self._ask(until, lambda client: client.v1.payment_methods.retrieve(reference))
             return answer if isinstance(answer, Unknown) else wire.forgotten_of(answer, is_live=self.is_live)
 
-        return self._deadline.keep(work, f"forget card {ids.masked(card)}")
+        return self._deadline.keep(work, f"forget {ids.masked(reference)}")
 
     # -- webhooks ---------------------------------------------------------------------------------------------------
 

@@ -20,7 +20,6 @@ from xuka.kernel.money import Money
 from xuka.kernel.outcome import Done, Outcome, Refused, Unknown
 from xuka.payments.contract import (
     Ask,
-    Card,
     Event,
     Forged,
     Method,
@@ -29,8 +28,10 @@ from xuka.payments.contract import (
     Reason,
     Refund,
     RefundState,
+    SavedMethod,
     Settled,
     SettledKind,
+    masked,
 )
 
 T = TypeVar("T")
@@ -83,6 +84,10 @@ WAYS: Mapping[str, Way] = {
     "paypay": Way(_yen, at_least={"JPY": 1}, at_most={"JPY": 500_000}, per_day={"JPY": 500_000}),
     "konbini": Way(_yen, at_least={"JPY": 120}, at_most={"JPY": 300_000}, pays_within=timedelta(days=3)),
 }
+# What Stripe charges again while nobody is there: cards, and PayPal once "recurring payments" is enabled for an account
+# (docs.stripe.com/payments/paypal/set-up-future-payments). Bancontact becomes a SEPA debit, whose money is certain only
+# days later; the others want their owner there each time.
+KEPT = frozenset({"card", "paypal"})
 # Where only people of one market use it.
 ONLY_IN: Mapping[str, str] = {"bancontact": "BE", "paypay": "JP", "konbini": "JP"}
 
@@ -166,14 +171,14 @@ def answer_of(*, status: int, content: bytes, headers: Mapping[str, str]) -> Ans
 def methods_of(*, names: Sequence[str], country: str, markets: Sequence[str]) -> tuple[Method, ...]:
     """What an account of this country offers in these markets, of the methods that were activated for it.
 
-    Apple Pay and Google Pay arrive as cards. Only cards are kept: the others want their holder there each time.
+    Apple Pay and Google Pay arrive as cards.
     """
     return tuple(
         Method(
             name,
             frozenset(one for one in markets if ONLY_IN.get(name, one) == one),
             limits,
-            can_be_saved=name == "card",
+            can_be_saved=name in KEPT,
             per_day=WAYS[name].per_day,
             pays_within=WAYS[name].pays_within,
         )
@@ -197,14 +202,14 @@ def _limits(way: Way, country: str) -> dict[str, tuple[int, int]]:
 
 def session_asked(ask: Ask) -> dict[str, Any]:
     """A hosted page (POST /v1/checkout/sessions)."""
-    assert ask.payer or not ask.save_card, "a card is kept for a customer"
+    assert ask.payer or not ask.save_method, "it is kept for a customer"
     price = {
         "currency": ask.money.currency.lower(),
         "unit_amount": ask.money.minor,
         "product_data": {"name": ask.description},
     }
     intent: dict[str, Any] = {"metadata": {"key": ask.key}}
-    if ask.save_card:
+    if ask.save_method:
         intent["setup_future_usage"] = "off_session"
     asked: dict[str, Any] = {
         "mode": "payment",
@@ -235,14 +240,14 @@ def _days_to_pay(ask: Ask) -> int:
 
 
 def intent_asked(ask: Ask) -> dict[str, Any]:
-    """A payment with a kept card, while its holder is there or by their mandate (POST /v1/payment_intents)."""
-    assert ask.payer, "a kept card is a customer's"
+    """A payment with a saved method, while its owner is there or by their mandate (POST /v1/payment_intents)."""
+    assert ask.payer, "what is kept is a customer's"
     return {
         "amount": ask.money.minor,
         "currency": ask.money.currency.lower(),
         "customer": ask.payer,
-        "payment_method": ask.saved_card,
-        "payment_method_types": ["card"],
+        "payment_method": ask.saved_method,
+        "payment_method_types": [ask.method],
         "confirm": True,
         "off_session": ask.off_session,
         "description": ask.description,
@@ -314,7 +319,7 @@ def _reason(error: Mapping[str, Any]) -> Reason:
     if code == "charge_already_refunded":
         return Reason.ALREADY_REFUNDED
     if param == "payment_method":
-        return Reason.CARD_GONE
+        return Reason.METHOD_GONE
     if code == "resource_missing" and param != "customer":
         return Reason.UNKNOWN_PAYMENT
     return Reason.BAD_REQUEST
@@ -415,20 +420,24 @@ def _paid(reference: str, key: str, intent: Mapping[str, Any]) -> Payment:
     charge, paid = _text(intent, "id"), _money(intent, "amount_received")
     if paid.minor == 0:
         raise Unreadable("paid, but nothing was received")
-    return Payment(reference, key, PaymentState.PAID, charge=charge, paid=paid, saved_card=_saved_card(intent))
+    return Payment(reference, key, PaymentState.PAID, charge=charge, paid=paid, saved_method=_saved(intent))
 
 
-def _saved_card(intent: Mapping[str, Any]) -> Card | None:
-    """The card that this payment kept; None when none was to be kept, or it cannot be read: the money counts more."""
+def _saved(intent: Mapping[str, Any]) -> SavedMethod | None:
+    """What this payment kept; None when nothing was to be kept, or it cannot be read: the money counts more."""
     method = intent.get("payment_method")
-    card = method.get("card") if isinstance(method, dict) else None
-    if not intent.get("setup_future_usage") or not isinstance(method, dict) or not isinstance(card, dict):
+    if not intent.get("setup_future_usage") or not isinstance(method, dict):
         return None
     try:
-        expires = _whole(card, "exp_year"), _whole(card, "exp_month")
-        return Card(_text(method, "id"), _text(card, "brand"), _text(card, "last4"), expires)
+        match method.get("type"):
+            case "card" if isinstance(card := method.get("card"), dict):
+                expires = _whole(card, "exp_year"), _whole(card, "exp_month")
+                return SavedMethod(_text(method, "id"), _text(card, "last4"), _text(card, "brand"), expires)
+            case "paypal" if isinstance(account := method.get("paypal"), dict):
+                return SavedMethod(_text(method, "id"), masked(str(account.get("payer_email") or "")))
     except Unreadable:
         return None
+    return None
 
 
 def _page(intent: Mapping[str, Any]) -> str:
@@ -598,7 +607,7 @@ def _settled(row: Mapping[str, Any]) -> Settled:
     return Settled(_text(row, "id"), kind, Money(amount, currency), fee, at, key, charge, reference)
 
 
-# -- customers and their cards ----------------------------------------------------------------------------------------
+# -- customers and what they keep -------------------------------------------------------------------------------------
 
 
 def payer_of(answer: Answer, *, is_live: bool) -> Outcome[str]:
@@ -614,12 +623,12 @@ def payer_of(answer: Answer, *, is_live: bool) -> Outcome[str]:
 
 
 def forgotten_of(answer: Answer, *, is_live: bool) -> Outcome[None]:
-    """Whether a card (POST /v1/payment_methods/{id}/detach, or GET) is nobody's any more."""
+    """Whether a saved method (POST /v1/payment_methods/{id}/detach, or GET) is nobody's any more."""
 
     def read(body: Mapping[str, Any]) -> None:
         _same_mode(body, is_live)
         if body.get("object") != "payment_method" or body.get("customer") is not None:
-            raise Unreadable("a card that somebody still has")
+            raise Unreadable("a saved method that somebody still has")
 
     return _read(answer, read)
 
