@@ -98,13 +98,17 @@ CARD_WORDS = {
     "payment_intent_authentication_failure": "We are unable to authenticate your payment method. Please choose a "
     "different payment method and try again.",
     "payment_intent_payment_attempt_failed": "The payment failed.",
+    "payment_method_provider_decline": "The payment or setup attempt was declined by the issuer or customer.",
 }
+
+
+NOT_OF_A_CARD = ("payment_intent_authentication_failure", "payment_method_provider_decline")
 
 
 def card_error(code: str, method: dict[str, Any], charge: str | None) -> dict[str, Any]:
     """What an intent keeps as ``last_payment_error``; a decline tells more in ``decline_code``."""
     error = {
-        "type": "invalid_request_error" if code == "payment_intent_authentication_failure" else "card_error",
+        "type": "invalid_request_error" if code in NOT_OF_A_CARD else "card_error",
         "code": code,
         "message": CARD_WORDS[code],
         "doc_url": f"https://stripe.com/docs/error-codes/{code.replace('_', '-')}",

@@ -50,8 +50,8 @@ WIRE: Mapping[str, str] = {
 MONEY: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "wrong_amount": ("less is captured than was asked", ("pay", "intent_create", "intent_confirm")),
     "wrong_currency": ("captured in another currency", ("pay", "intent_create", "intent_confirm")),
-    "decline_saved": ("a saved card is declined", ("intent_create", "intent_confirm")),
-    "saved_needs_3ds": ("a saved card's bank asks its holder", ("intent_create", "intent_confirm")),
+    "decline_saved": ("a saved method is declined", ("intent_create", "intent_confirm")),
+    "saved_needs_3ds": ("the owner of a saved method is asked to confirm", ("intent_create", "intent_confirm")),
     "refund_pending": ("the refund stays pending", ("refund_create",)),
     "refund_fails": ("the refund fails at once", ("refund_create",)),
     "refund_fails_later": ("the refund succeeds, and fails after `seconds` or when told to", ("refund_create",)),

@@ -65,12 +65,12 @@ CONFIRM_PARAMS = frozenset(
 
 
 class Intents(Kept):
-    """The part of ``World`` that is about intents and the cards they are tried with."""
+    """The part of ``World`` that is about intents and what they are tried with."""
 
     url: str
 
     def create_intent(self, sent: Thing, live: bool) -> Thing:
-        """A payment; with ``confirm`` it is tried at once with the saved card."""
+        """A payment; with ``confirm`` it is tried at once with the saved method."""
         known(sent, INTENT_PARAMS)
         with self.step():
             amount, paid_in = integer(sent, "amount"), currency(sent.get("currency"))
@@ -84,12 +84,15 @@ class Intents(Kept):
                 else {"enabled": True, "allow_redirects": automatic.get("allow_redirects", "always")},
                 **{name: sent[name] for name in ANSWERED if name in sent},
             }
+            if "payment_method_types" in sent:
+                more["payment_method_types"] = sent["payment_method_types"]
             confirm = boolean(sent, "confirm")
             for name in ("off_session", "return_url", "error_on_requires_action"):
                 if name in sent and not confirm:
                     raise invalid(f"You may only specify {name} when `confirm` is `true`.", param=name)
             if sent.get("payment_method"):
                 self._usable(sent["payment_method"], sent.get("customer"), live)
+                self._of_a_type(sent["payment_method"], sent.get("payment_method_types"))
                 more |= {"payment_method": sent["payment_method"], "status": "requires_confirmation"}
             draft = objects.intent("", live=live, created=self.second(), amount=amount, currency=paid_in, **more)
             if confirm:
@@ -101,7 +104,7 @@ class Intents(Kept):
             return objects.shown(intent)
 
     def confirm_intent(self, id: str, sent: Thing, live: bool) -> Thing:
-        """Try it with the saved card."""
+        """Try it with the saved method."""
         known(sent, CONFIRM_PARAMS)
         with self.step():
             intent = self.one("payment_intent", id, live)
@@ -143,7 +146,8 @@ class Intents(Kept):
         kind = fault.kind if fault else ""
         alone = boolean(sent, "off_session") or boolean(sent, "error_on_requires_action")
         if kind == "decline_saved" or (kind == "saved_needs_3ds" and alone):
-            code = "card_declined" if kind == "decline_saved" else "authentication_required"
+            no = "card_declined" if method["type"] == "card" else "payment_method_provider_decline"
+            code = no if kind == "decline_saved" else "authentication_required"
             self._fail(intent, method, code)
             raise Refusal(402, kept=True, payment_intent=objects.shown(intent), **intent["last_payment_error"])
         if kind == "saved_needs_3ds":
@@ -177,6 +181,15 @@ class Intents(Kept):
                 code="resource_missing" if customer else None,
             )
 
+    def _of_a_type(self, method_id: str, types: list[str] | None) -> None:
+        kind = self.one("payment_method", method_id)["type"]
+        if types is not None and kind not in types:
+            raise invalid(
+                f"The PaymentMethod provided ({kind}) is not allowed for this PaymentIntent. Please attempt to confirm "
+                f"again with one of the following allowed types: {', '.join(types)}.",
+                param="payment_method_types",
+            )
+
     def cancel_intent(self, id: str, sent: Thing, live: bool) -> Thing:
         """Nothing will be captured any more."""
         known(sent, ("cancellation_reason", "expand"))
@@ -204,13 +217,13 @@ class Intents(Kept):
         self.emit("payment_intent.canceled", intent)
 
     def _capture(self, intent: Thing, method: Thing, fault: Fault | None) -> None:
-        """The money is ours; what the session and the saved card learn of it follows."""
+        """The money is ours; what the session and the saved method learn of it follows."""
         kind = fault.kind if fault else ""
         if kind == "wrong_currency":
             intent["currency"] = "usd" if intent["currency"] != "usd" else "eur"
         captured = intent["amount"] - (max(1, intent["amount"] // 10) if kind == "wrong_amount" else 0)
         session = self.one("checkout.session", intent["_session"]) if "_session" in intent else None
-        self._save_card(intent, method, session)
+        self._keep_method(intent, method, session)
         charge = objects.charge(
             self.new_id("ch_3"),
             intent=intent,
@@ -242,7 +255,7 @@ class Intents(Kept):
         row = objects.balance_transaction(self.new_id("txn_3"), source=source, kind=kind, amount=amount, fee=fee)
         self.put({**row, "created": self.second()})
 
-    def _save_card(self, intent: Thing, method: Thing, session: Thing | None) -> None:
+    def _keep_method(self, intent: Thing, method: Thing, session: Thing | None) -> None:
         wanted = intent["setup_future_usage"] is not None
         if session and session["customer"] is None and (wanted or session["customer_creation"] == "always"):
             made = objects.customer(

@@ -196,6 +196,12 @@ def card(id: str, *, live: bool, created: int, year: int, wallet: str | None) ->
 
 def wallet(id: str, *, live: bool, created: int, kind: str) -> dict[str, Any]:
     """A payment method that is no card: "alipay", "wechat_pay", "paypal", "paypay", "bancontact", "konbini"."""
+    account = {
+        "country": "BE",
+        "payer_email": "buyer@sandbox.test",
+        "payer_id": "SANDBOXPAYER1",
+        "verified_email": None,
+    }
     return {
         "id": id,
         "object": "payment_method",
@@ -206,7 +212,7 @@ def wallet(id: str, *, live: bool, created: int, kind: str) -> dict[str, Any]:
         "livemode": live,
         "metadata": {},
         "type": kind,
-        kind: {},
+        kind: account if kind == "paypal" else {},
     }
 
 

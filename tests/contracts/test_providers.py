@@ -490,6 +490,54 @@ def test_a_forgotten_card_is_gone_and_forgetting_it_again_is_done(stand: Stand) 
     assert find(stand, is_hosted=False) == Done(None)
 
 
+def kept_account(stripe: StripeStand) -> dict[str, Any]:
+    """A customer whose PayPal account was kept with their consent, as an ask names all of it."""
+    payer = done(stripe.provider.make_payer(key="xuka-payer"))
+    payment = paid(stripe, key="xuka-keeps", method="paypal", payer=payer, save_method=True)
+    assert payment.saved_method == SavedMethod(payment.saved_method.reference, "b…@sandbox.test")
+    return {"method": "paypal", "payer": payer, "saved_method": payment.saved_method.reference}
+
+
+def test_a_paypal_account_is_kept_only_with_consent_and_only_where_that_is_enabled(stripe: StripeStand) -> None:
+    payer = done(stripe.provider.make_payer(key="xuka-payer"))
+    assert paid(stripe, key=OTHER_KEY, method="paypal", payer=payer).saved_method is None
+    for keeps, saved in ((("card",), ["card"]), (("card", "paypal"), ["card", "paypal"]), ((), [])):
+        offered = stripe.another(methods=("card", "alipay", "paypal"), keeps=keeps).methods()
+        assert [one.name for one in offered if one.can_be_saved] == saved
+    with pytest.raises(Misconfigured, match="keeps card, paypal; not alipay"):
+        stripe.another(methods=("card", "alipay"), keeps=("alipay",))
+
+
+@pytest.mark.parametrize("off_session", [False, True])
+def test_a_kept_paypal_account_is_charged_at_once_and_once_for_a_key(stripe: StripeStand, off_session: bool) -> None:
+    account = kept_account(stripe) | {"off_session": off_session}
+    payment = start(stripe, **account)
+    assert payment == Payment(payment.reference, KEY, PaymentState.PAID, charge=payment.charge, paid=EUROS)
+    assert (start(stripe, **account), find(stripe, is_hosted=False)) == (payment, Done(payment))
+    assert stripe.captured(KEY) == {"eur": 1999}
+
+
+def test_a_kept_paypal_account_that_is_declined_is_refused_and_nothing_can_be_paid(stripe: StripeStand) -> None:
+    account = kept_account(stripe)
+    stripe.fault("decline_saved")
+    refused = stripe.provider.start(replace(ASK, **account, off_session=True))
+    assert isinstance(refused, Refused)
+    assert (refused.reason, refused.retry_after) == (Reason.DECLINED, None)
+    assert "payment_method_provider_decline" in refused.detail
+    left = done(find(stripe, is_hosted=False))
+    assert (left.state, left.url, left.declined) == (PaymentState.CLOSED, "", "payment_method_provider_decline")
+    assert stripe.captured(KEY) == {}
+
+
+def test_a_forgotten_paypal_account_cannot_be_charged(stripe: StripeStand) -> None:
+    account = kept_account(stripe)
+    assert stripe.provider.forget_method(reference=account["saved_method"]) == Done(None)
+    refused = stripe.provider.start(replace(ASK, **account))
+    assert isinstance(refused, Refused)
+    assert refused.reason == Reason.METHOD_GONE
+    assert stripe.captured(KEY) == {}
+
+
 def test_a_card_that_never_was_is_refused(stand: Stand) -> None:
     for outcome in (
         stand.provider.forget_method(reference="pm_nobody"),
@@ -1106,7 +1154,7 @@ def test_what_an_account_can_offer_depends_on_its_country(stripe: StripeStand) -
         ("card", ["BE", "JP"], ["EUR", "JPY", "TWD"], True),
         ("alipay", ["BE", "JP"], ["EUR"], False),
         ("wechat_pay", ["BE", "JP"], ["EUR"], False),
-        ("paypal", ["BE", "JP"], ["EUR"], True),
+        ("paypal", ["BE", "JP"], ["EUR"], False),
         ("bancontact", ["BE"], ["EUR"], False),
         ("card", ["BE", "JP"], ["EUR", "JPY", "TWD"], True),
         ("alipay", ["BE", "JP"], ["JPY"], False),

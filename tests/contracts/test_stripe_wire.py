@@ -244,6 +244,21 @@ def test_a_card_that_cannot_be_read_takes_nothing_from_the_money() -> None:
         assert paid == Done(SEEN["session_paid"])
 
 
+def test_a_kept_paypal_account_is_known_by_what_of_its_address_may_be_shown() -> None:
+    intent = kept("session_paid_card_kept")["body"]["payment_intent"]
+
+    def saved(method: Any) -> Any:
+        paid = seen("session_paid_card_kept", payment_intent={**intent, "payment_method": method})
+        assert isinstance(paid, Done)
+        return paid.value.saved_method
+
+    account = {"id": "pm_1PfKeptAccount", "object": "payment_method", "type": "paypal"}
+    for email, known_by in (("xiaoyu@example.com", "x…@example.com"), (None, ""), ("@", ""), ("xiaoyu", "")):
+        told = account | {"paypal": {"payer_email": email, "payer_id": "GDJ8UJYYKGDQE"}}
+        assert saved(told) == SavedMethod("pm_1PfKeptAccount", known_by)
+    assert saved(account | {"type": "sepa_debit", "sepa_debit": {"last4": "3000"}}) is None
+
+
 # -- starting ---------------------------------------------------------------------------------------------------------
 
 
@@ -270,6 +285,17 @@ def test_a_bank_that_wants_the_holder_says_so_by_either_code(codes: dict[str, st
     refused = wire.started_of(documented("error_declined", error=error), key=KEY, is_live=False)
     assert isinstance(refused, Refused)
     assert refused.reason == Reason.NEEDS_CUSTOMER
+
+
+@pytest.mark.parametrize("status", [400, 402])
+def test_a_wallet_declines_in_words_of_its_own(status: int) -> None:
+    error = {"type": "invalid_request_error", "code": "payment_method_provider_decline", "message": "…"}
+    for code in ("payment_method_customer_decline", "payment_intent_payment_attempt_failed"):
+        assert wire.refusal_of(wire.Answer(status, {"error": error | {"code": code}})) == Refused(
+            Reason.DECLINED, None, f"status {status} invalid_request_error {code}"
+        )
+    left = error | {"payment_intent": {"id": "pi_1", "object": "payment_intent", "status": "requires_action"}}
+    assert isinstance(wire.started_of(wire.Answer(status, {"error": left}), key=KEY, is_live=False), Unknown)
 
 
 def test_a_card_is_declined_only_when_nothing_can_come_of_it_any_more() -> None:

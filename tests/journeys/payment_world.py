@@ -45,17 +45,17 @@ class Till:
 
     # -- the customer -------------------------------------------------------------------------------------------
 
-    def buy(self, person: str = "xiaoyu", plan: str = "") -> Order:
-        """An order that is to be paid by card; nobody was asked for money yet."""
+    def buy(self, person: str = "xiaoyu", plan: str = "", *, pays_with: str = "card") -> Order:
+        """An order that is to be paid at the provider; nobody was asked for money yet."""
         quote = self.trade.quote(person, plan)
         return renewals.place(
-            order_id=uuid4(), quote_id=quote.id, customer=quote.customer_id, now=self.trade.now, pays_with="card"
+            order_id=uuid4(), quote_id=quote.id, customer=quote.customer_id, now=self.trade.now, pays_with=pays_with
         )
 
     def pay(self, order: Order, *, id: UUID | None = None, **how: Any) -> Payment:
         """Press the button: a payment is begun, or the live one goes on."""
         return renewals.pay(
-            order_id=order.id, payment_id=id or uuid4(), customer=order.customer_id, method="card",
+            order_id=order.id, payment_id=id or uuid4(), customer=order.customer_id, method=order.pays_with,
             description="a week", return_url="http://shop.test/back", language="en", now=self.trade.now, **how,
         )  # fmt: skip
 

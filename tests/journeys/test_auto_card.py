@@ -1,4 +1,4 @@
-"""A card that renews itself with a saved bank card: charged once an end while nobody is there, or not, and told."""
+"""A card that renews itself with what was saved: charged once an end while nobody is there, or not, and told."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from xuka.kernel.money import Money
 from xuka.messaging import operations as messaging
 from xuka.messaging.models import Message
 from xuka.payments import operations as payments
+from xuka.payments import providers
 from xuka.payments import queries as payments_queries
 from xuka.payments.models import Payment, SavedMethod
 from xuka.renewals import auto as autorenewal
@@ -42,12 +43,12 @@ HOUR = timedelta(hours=1)
 
 
 class Carded(Auto):
-    """Xiaoyu, who had a card saved, and whose wallet holds too little for a week."""
+    """Xiaoyu, who had a bank card or an account saved, and whose wallet holds too little for a week."""
 
-    def __init__(self, till: Till) -> None:
+    def __init__(self, till: Till, method: str = "card") -> None:
         super().__init__(till.trade)
         self.till = till
-        order = till.buy()
+        order = till.buy(pays_with=method)
         till.world.pay(till.pay(order, save_method=True).reference)
         till.deliver()
         self.first = order.id
@@ -91,6 +92,17 @@ def auto(transactional_db: None, settings: Any, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(letters.papers, "with_letter", lambda order, kind, now: ())
     with payment_world.with_a_till(settings, monkeypatch) as till:
         yield Carded(till)
+
+
+@pytest.fixture
+def account(transactional_db: None, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Carded]:
+    """The same with a PayPal account that Stripe keeps."""
+    monkeypatch.setattr(messaging, "channel", lambda name: Post())
+    monkeypatch.setattr(letters.papers, "with_letter", lambda order, kind, now: ())
+    with payment_world.with_a_till(settings, monkeypatch) as till:
+        settings.PROVIDERS["stripe"] |= {"methods": ["card", "paypal"], "keeps": ["card", "paypal"]}
+        providers.provider.cache_clear()
+        yield Carded(till, "paypal")
 
 
 # -- charged -----------------------------------------------------------------------------------------------------------
@@ -305,6 +317,74 @@ def test_the_database_knows_which_card(auto: Carded) -> None:
     assert (auto.row.pay_with, auto.row.saved_method_id) == ("wallet", None)
 
 
+# -- a PayPal account --------------------------------------------------------------------------------------------------
+
+
+def test_a_paypal_account_is_charged_once_an_end_while_nobody_is_there(account: Carded) -> None:
+    assert (account.saved.method, account.saved.known_by) == ("paypal", "b…@sandbox.test")
+    account.agree()
+    account.until(DUE)
+    (order,), (payment,) = account.placed(), account.payments()
+    assert (order.state, order.pays_with, order.total_minor) == ("active", "paypal", 12_90)
+    assert (payment.method, payment.off_session, payment.saved_method) == ("paypal", True, account.saved.reference)
+    assert (account.taken(), account.trade.wallet(), account.end()) == (12_90, 5_00, END + WEEK)
+
+
+def test_a_paypal_account_whose_charge_timed_out_is_found_and_not_charged_again(account: Carded) -> None:
+    account.agree()
+    account.until(DUE - HOUR)
+    account.till.fail("timeout_after", "intent_create")
+    account.until(DUE)
+    assert (account.states(), [one.state for one in account.payments()]) == (["awaiting_funds"], ["starting"])
+    account.till.take()  # and no webhook comes
+    account.until(DUE + timedelta(hours=3))
+    assert (account.states(), account.taken(), len(account.payments())) == (["active"], 12_90, 1)
+
+
+def test_a_paypal_account_that_is_declined_is_told_and_nothing_was_taken(account: Carded) -> None:
+    accounts.set_language(customer=account.owner, language="en", now=BEGIN)
+    account.agree()
+    account.until(DUE - HOUR)
+    account.till.fail("decline_saved", "intent_create", times=None)
+    account.until(DUE)
+    assert (account.states(), account.row.last_outcome, account.row.state) == (["cancelled"], "saved_declined", "on")
+    letter = Message.objects.get(kind="reminder_autorenewal_refused")
+    assert "Nothing was charged. The payment was declined; your bank or PayPal knows why." in letter.text
+    assert (account.taken(), account.trade.wallet()) == (0, 5_00)
+
+
+def test_a_paypal_account_that_is_forgotten_pauses_it(account: Carded) -> None:
+    account.agree()
+    account.until(BEGIN + HOUR)
+    account.forget()
+    account.until(DUE + timedelta(days=1))
+    assert (account.row.state, account.row.reason, account.placed()) == ("paused", "saved_forgotten", [])
+    assert ("POST", f"/v1/payment_methods/{account.saved.reference}/detach") in account.till.calls
+
+
+def test_what_a_provider_may_not_keep_any_more_is_not_offered_for_it(account: Carded) -> None:
+    settings.PROVIDERS["stripe"] |= {"keeps": ["card"]}
+    providers.provider.cache_clear()
+    with pytest.raises(CannotAutomate, match="saved"):
+        account.agree()
+    assert payments_queries.saved_methods(account.owner) == [account.saved]
+
+
+def test_the_mandate_of_an_account_is_in_words_of_its_own(account: Carded) -> None:
+    cache.clear()
+    web = Client()
+    accounts.set_language(customer=account.owner, language="en", now=BEGIN)
+    web.force_login(account.trade.shop.people["xiaoyu"], backend=settings.AUTHENTICATION_BACKENDS[0])
+    web.cookies["django_language"] = "en"
+    url, way = f"/cards/{account.line}/auto/", f"saved:{account.saved.id}"
+    page = web.get(url).content.decode()
+    assert web.post(url, filled(page, pay_with=way))["Location"] == f"/cards/{account.line}/"
+    mandate = " ".join(account.row.consent_words.split()).split("card's page. ")[1]
+    assert mandate in " ".join(html.unescape(page).split())
+    assert "may charge my account PayPal b…@sandbox.test while I am not there: €12.90 for each renewal" in mandate
+    assert "with your saved account: PayPal b…@sandbox.test" in web.get(f"/cards/{account.line}/").content.decode()
+
+
 # -- on the page -------------------------------------------------------------------------------------------------------
 
 
@@ -325,7 +405,7 @@ def test_the_mandate_is_agreed_to_on_the_page_and_kept_in_its_words(auto: Carded
     for told in ("Visa ending 4242", "€12.90 for each renewal", "I am sent a link", "forgotten"):
         assert told in mandate, told
     assert (row.pay_with, row.saved_method_id, row.consent_language, row.consent_version) == (
-        "saved", auto.saved.id, "en", "2026-2",
+        "saved", auto.saved.id, "en", "2026-3",
     )  # fmt: skip
     assert "with your saved card: Visa ending 4242" in web.get(f"/cards/{auto.line}/").content.decode()
     auto.off()

@@ -656,7 +656,7 @@ def test_it_is_agreed_to_on_the_page_and_ended_there(auto: Auto, web: Client) ->
     row = auto.row
     assert (row.state, row.number, row.ceiling_minor, row.next_due_at) == ("on", 24, 25_80, DUE)
     assert row.consent_words in page.replace("&#x27;", "'")
-    assert (row.consent_language, row.consent_version) == ("en", "2026-2")
+    assert (row.consent_language, row.consent_version) == ("en", "2026-3")
     card = web.get(f"/cards/{auto.line}/").content.decode()
     for told in ("3 March 2026, 13:00", "for €12.90 each time", "from your wallet", "€25.80"):
         assert told in card, told

@@ -344,6 +344,7 @@ if STRIPE_KEY:
         "webhook_secret": os.environ.get("XUKA_STRIPE_WEBHOOK_SECRET", ""),
         "country": os.environ.get("XUKA_STRIPE_COUNTRY", "BE"),
         "methods": os.environ.get("XUKA_STRIPE_METHODS", "card").split(),
+        "keeps": os.environ.get("XUKA_STRIPE_KEEPS", "card").split(),
         "markets": os.environ.get("XUKA_STRIPE_MARKETS", "BE JP TW").split(),
         "call_deadline": timedelta(seconds=float(os.environ.get("XUKA_STRIPE_DEADLINE_SECONDS", "15"))),
     }

@@ -13,7 +13,7 @@ from xuka.catalogue.rules import Auto, Policy, instant_of
 from xuka.kernel.span import Span
 
 # The words that a customer consents to have a version: it changes with every change of what they mean.
-CONSENT_VERSION = "2026-2"
+CONSENT_VERSION = "2026-3"
 NOTICE = timedelta(days=2)
 # While an order is under way, and after a surprise, it is looked at again.
 LOOK_AGAIN = timedelta(minutes=30)

@@ -249,8 +249,8 @@ def _open(plain: Story, paying: Paying, ends: str) -> Story:
         title = gettext("The payment was declined")
         first = gettext("Nothing was charged. Go on and try another card, or pay in another way.")
     elif paying.is_kept:
-        title = gettext("Your bank wants you to confirm")
-        first = gettext("Nothing has been charged yet. Go on to the bank's page and confirm the payment there.")
+        title = gettext("Please confirm the payment")
+        first = gettext("Nothing has been charged yet. Go on to the page that follows and confirm the payment there.")
     else:
         title = gettext("Your order is not paid yet")
         first = gettext("Nothing has been charged yet. Go on with the payment, or pay in another way.")

@@ -59,6 +59,7 @@ class Stripe:
         markets: ISO 3166 codes of the markets to offer it in.
         country: of the seller's account: what can be activated, and in which currency, depends on it.
         methods: those that are activated for the account, as ``wire.WAYS`` names them.
+        keeps: which of them it may keep for later payments; for "paypal" Stripe must have enabled recurring payments.
         transport: how HTTP goes out; None for the network. A transport that is handed in is called in the calling
             thread and trusted to keep the deadline (the in-process sandbox answers at once).
         monotonic: seconds that never go back, for the deadline.
@@ -83,6 +84,7 @@ class Stripe:
         markets: Iterable[str] = ("BE", "JP"),
         country: str = "BE",
         methods: Iterable[str] = ("card",),
+        keeps: Iterable[str] = ("card",),
         transport: httpx.BaseTransport | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -98,7 +100,10 @@ class Stripe:
         names, self._markets = tuple(methods), tuple(markets)
         if unknown := set(names) - set(wire.WAYS):
             raise Misconfigured(f"Stripe's methods here are {', '.join(wire.WAYS)}; not {', '.join(sorted(unknown))}.")
-        self._methods = wire.methods_of(names=names, country=country, markets=self._markets)
+        kept = frozenset(keeps)
+        if unknown := kept - wire.KEPT:
+            raise Misconfigured(f"Stripe keeps {', '.join(sorted(wire.KEPT))}; not {', '.join(sorted(unknown))}.")
+        self._methods = wire.methods_of(names=names, kept=kept, country=country, markets=self._markets)
         if lost := set(names) - {one.name for one in self._methods}:
             raise Misconfigured(f"A Stripe account of {country} has no {', '.join(sorted(lost))}.")
         self._deadline = Deadline(

@@ -11,7 +11,7 @@ import hashlib
 import hmac
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, TypeVar
@@ -132,6 +132,15 @@ MATTERS = frozenset(
     }
 )
 
+# Why a wallet's own provider took nothing; a card's declines are told by the error's type.
+DECLINES = frozenset(
+    {
+        "payment_intent_payment_attempt_failed",
+        "payment_method_customer_decline",
+        "payment_method_provider_decline",
+    }
+)
+
 REFUND_STATES: Mapping[str, RefundState] = {
     "pending": RefundState.PENDING,
     "requires_action": RefundState.PENDING,
@@ -168,7 +177,9 @@ def answer_of(*, status: int, content: bytes, headers: Mapping[str, str]) -> Ans
     )
 
 
-def methods_of(*, names: Sequence[str], country: str, markets: Sequence[str]) -> tuple[Method, ...]:
+def methods_of(
+    *, names: Sequence[str], kept: Collection[str], country: str, markets: Sequence[str]
+) -> tuple[Method, ...]:
     """What an account of this country offers in these markets, of the methods that were activated for it.
 
     Apple Pay and Google Pay arrive as cards.
@@ -178,7 +189,7 @@ def methods_of(*, names: Sequence[str], country: str, markets: Sequence[str]) ->
             name,
             frozenset(one for one in markets if ONLY_IN.get(name, one) == one),
             limits,
-            can_be_saved=name in KEPT,
+            can_be_saved=name in kept,
             per_day=WAYS[name].per_day,
             pays_within=WAYS[name].pays_within,
         )
@@ -309,6 +320,8 @@ def refusal_of(answer: Answer) -> Refused | None:
         return Refused(Reason.NOT_AUTHORISED, None, _told(answer))
     if answer.status == 402 and error.get("type") == "card_error":
         return Refused(Reason.NEEDS_CUSTOMER if _wants_its_holder(error) else Reason.DECLINED, None, _told(answer))
+    if answer.status in {400, 402} and error.get("code") in DECLINES:
+        return Refused(Reason.DECLINED, None, _told(answer))
     if answer.status in {400, 404} and error.get("type") == "invalid_request_error":
         return Refused(_reason(error), None, _told(answer))
     return None

@@ -127,6 +127,7 @@ def _tell_everybody(ports: dict[str, int]) -> None:
         "XUKA_STRIPE_WEBHOOK_SECRET": PAYMENTS_SECRET,
         "XUKA_STRIPE_DEADLINE_SECONDS": DEADLINE_SECONDS,
         "XUKA_STRIPE_METHODS": "card alipay wechat_pay paypal bancontact",
+        "XUKA_STRIPE_KEEPS": "card paypal",
         "XUKA_SMTP_HOST": "127.0.0.1",
         "XUKA_SMTP_PORT": str(ports["smtp"]),
         "XUKA_SMS": "http",
