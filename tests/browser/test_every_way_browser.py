@@ -16,7 +16,7 @@ from werkzeug.serving import make_server
 
 from sandbox.payments.world import World as Payments
 from sandbox.wallets import line_pay, paypay
-from tests.browser.test_web_payments_browser import wish
+from tests.browser.test_web_payments_browser import captured, wish
 from tests.browser.town import CHROMIUM, DESK, PHONE, Town, Watched, code_in_the_mail, now
 
 pytestmark = [
@@ -70,7 +70,12 @@ def ways(payments: Payments, town: Town, monkeypatch: pytest.MonkeyPatch) -> Ite
         till.url = f"http://127.0.0.1:{servers[-1].server_port}"
         threading.Thread(target=servers[-1].serve_forever, daemon=True).start()
     (in_japan, _), (in_taiwan, _) = tills
-    stripe = settings.PROVIDERS["stripe"] | {"country": "BE", "methods": BELGIAN, "markets": ["BE", "JP", "TW"]}
+    stripe = settings.PROVIDERS["stripe"] | {
+        "country": "BE",
+        "methods": BELGIAN,
+        "markets": ["BE", "JP", "TW"],
+        "keeps": ["card", "paypal"],
+    }
     direct = {
         "connector": "xuka.connectors.payments.paypay.connector.PayPay",
         "base_url": in_japan.url,
@@ -90,6 +95,28 @@ def ways(payments: Payments, town: Town, monkeypatch: pytest.MonkeyPatch) -> Ite
     for server in servers:
         server.shutdown()
     providers.provider.cache_clear()
+
+
+def at_the_check_page(town: Town, ways: tuple[str, ...], watched: Watched, who: str, language: str) -> Page:
+    """Signed in, and a plan chosen."""
+    watched.also = ways
+    page, customer = watched.page, town.shop.people[who]
+    type(customer).objects.filter(id=customer.id).update(language=LANGUAGES[language])
+    watched.go("/account/login/code/")
+    page.fill("input[type=email]", customer.email)
+    page.press("input[type=email]", "Enter")
+    page.fill("input[name=code]", code_in_the_mail(town, customer.email))
+    page.press("input[name=code]", "Enter")
+    choose_again(page)
+    return page
+
+
+def choose_again(page: Page) -> None:
+    """From the card's page to the check page."""
+    page.click(".the-card a.button")
+    page.locator(".choice", has_text=re.compile("12[.,]90|4,980|399")).get_by_role("button").click()
+    page.wait_for_url("**/quotes/*/")
+    wish(page)
 
 
 def picture(page: Page, name: str) -> None:
@@ -116,19 +143,7 @@ def test_a_renewal_is_paid_their_way(
         town.shop.person(who, language="zh-hant", name="林雅婷", currency="TWD", money=200_000)
         town.shop.card(who, 4, "tw-week-3gb-day", started_at=now() - timedelta(days=4))
     watched = open_page(language=story.split()[0], size=size)
-    watched.also = ways
-    page, customer = watched.page, town.shop.people[who]
-    type(customer).objects.filter(id=customer.id).update(language=LANGUAGES[story[:5]])
-    email = customer.email
-    watched.go("/account/login/code/")
-    page.fill("input[type=email]", email)
-    page.press("input[type=email]", "Enter")
-    page.fill("input[name=code]", code_in_the_mail(town, email))
-    page.press("input[name=code]", "Enter")
-    page.click(".the-card a.button")
-    page.locator(".choice", has_text=re.compile("12[.,]90|4,980|399")).get_by_role("button").click()
-    page.wait_for_url("**/quotes/*/")
-    wish(page)
+    page = at_the_check_page(town, ways, watched, who, story[:5])
     assert [one.inner_text() for one in page.locator(".way:has([name=pay_with]) strong").all()] == order
     page.get_by_role("radio", name=name).check()
     watched.check()
@@ -145,3 +160,48 @@ def test_a_renewal_is_paid_their_way(
     watched.check()
     picture(page, f"{story} paid")
     assert len(town.world.truth()) == 1
+
+
+def test_a_paypal_account_is_saved_pays_with_one_press_renews_the_card_by_itself_and_is_forgotten(
+    town: Town, payments: Payments, ways: tuple[str, ...], worker: None, open_page: Callable[..., Watched]
+) -> None:
+    watched = open_page(language="fr-BE", size=PHONE)
+    page = at_the_check_page(town, ways, watched, "emma", "fr-BE")
+    page.get_by_role("radio", name="Carte bancaire ou Apple Pay").check()
+    page.locator("[name=save_card]").check()
+    expect(page.locator("[name=save_paypal]")).to_be_hidden()
+    page.get_by_role("radio", name="PayPal").check()
+    expect(page.locator("[name=save_card]")).to_be_hidden()
+    keep = page.get_by_role("checkbox", name=re.compile("Enregistrer mon compte PayPal"))
+    expect(keep).not_to_be_checked()  # what was agreed to for a card is nothing for PayPal
+    keep.check()
+    watched.check()
+    picture(page, "paypal saved check")
+    page.locator("form#pay button.full").click()
+    page.locator("button[value=pay]").click()
+    page.wait_for_url("**/orders/*/")
+    expect(page.get_by_role("heading", name="Votre carte est renouvelée")).to_be_visible(timeout=15_000)
+    page.locator(".actions a.button").first.click()
+    choose_again(page)
+    page.get_by_role("radio", name=re.compile("PayPal b…@sandbox.test")).check()
+    expect(page.locator("[name=save_paypal]")).to_be_hidden()
+    watched.check()
+    picture(page, "paypal saved chosen")
+    page.locator("form#pay button.full").click()
+    page.wait_for_url("**/orders/*/")
+    expect(page.get_by_role("heading", name="Votre carte est renouvelée")).to_be_visible(timeout=15_000)
+    assert captured(payments) == {"eur": 25_80}
+    page.locator(".actions a.button").first.click()
+    page.locator("a[href$='/auto/']").first.click()
+    page.get_by_role("radio", name=re.compile("PayPal b…@sandbox.test")).check()
+    page.locator("[name=agreed]").check()
+    watched.check()
+    picture(page, "paypal saved auto")
+    page.get_by_role("button", name="Activer le renouvellement automatique").click()
+    expect(page.get_by_text("avec votre compte enregistré : PayPal b…@sandbox.test")).to_be_visible()
+    picture(page, "paypal saved card")
+    watched.go("/account/settings/")
+    picture(page, "paypal saved settings")
+    page.get_by_role("button", name="Supprimer PayPal b…@sandbox.test").click()
+    expect(page.get_by_text("Rien n’est enregistré.")).to_be_visible()
+    watched.check()

@@ -138,7 +138,7 @@ def test_a_card_is_saved_with_consent_pays_with_one_press_and_is_forgotten(
     watched.go("/account/settings/")
     watched.check()
     page.get_by_role("button", name="Forget Visa ending 4242, 12/2029").click()
-    expect(page.get_by_text("No card is saved.")).to_be_visible()
+    expect(page.get_by_text("Nothing is saved.")).to_be_visible()
     watched.check()
 
 
