@@ -321,7 +321,7 @@ def test_the_database_knows_which_card(auto: Carded) -> None:
 
 
 def test_a_paypal_account_is_charged_once_an_end_while_nobody_is_there(account: Carded) -> None:
-    assert (account.saved.method, account.saved.known_by) == ("paypal", "b…@sandbox.test")
+    assert (account.saved.method, account.saved.known_by) == ("paypal", "b***@sandbox.test")
     account.agree()
     account.until(DUE)
     (order,), (payment,) = account.placed(), account.payments()
@@ -381,8 +381,8 @@ def test_the_mandate_of_an_account_is_in_words_of_its_own(account: Carded) -> No
     assert web.post(url, filled(page, pay_with=way))["Location"] == f"/cards/{account.line}/"
     mandate = " ".join(account.row.consent_words.split()).split("card's page. ")[1]
     assert mandate in " ".join(html.unescape(page).split())
-    assert "may charge my account PayPal b…@sandbox.test while I am not there: €12.90 for each renewal" in mandate
-    assert "with your saved account: PayPal b…@sandbox.test" in web.get(f"/cards/{account.line}/").content.decode()
+    assert "may charge my account PayPal b***@sandbox.test while I am not there: €12.90 for each renewal" in mandate
+    assert "with your saved account: PayPal b***@sandbox.test" in web.get(f"/cards/{account.line}/").content.decode()
 
 
 # -- on the page -------------------------------------------------------------------------------------------------------

@@ -140,3 +140,19 @@ def test_traditional_chinese_follows_the_simplified_but_for_what_is_written_by_h
     before = there.read_bytes()
     translations.update(package, locale)
     assert there.read_bytes() == before
+
+
+def test_french_never_breaks_a_line_before_its_high_marks_or_inside_its_quotes(
+    package: Path, locale: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(translations, "LANGUAGES", ("fr",))
+    translations.update(package, locale)
+    there = locale / "fr" / "LC_MESSAGES" / "django.po"
+    there.write_text(
+        there.read_text().replace('msgid "Renew"\nmsgstr ""', 'msgid "Renew"\nmsgstr "« Recharger » : oui !"')
+    )
+    for _ in range(2):
+        translations.update(package, locale)
+        assert 'msgstr "«\N{NO-BREAK SPACE}Recharger\N{NO-BREAK SPACE}»\N{NO-BREAK SPACE}: oui\N{NO-BREAK SPACE}!"' in (
+            there.read_text()
+        )

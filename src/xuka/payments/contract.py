@@ -107,7 +107,7 @@ class SavedMethod:
 
     Args:
         reference: the provider's own id of it.
-        known_by: what its owner knows it by: a card's last four digits, or a masked address ("x…@example.com"); "".
+        known_by: what its owner knows it by: a card's last four digits, or a masked address ("x***@example.com"); "".
         brand: of a card: the scheme as the provider names it ("visa").
         expires: (year, month), the last month in which it is good; None where it does not expire.
     """
@@ -119,9 +119,9 @@ class SavedMethod:
 
 
 def masked(address: str) -> str:
-    """An e-mail address as its owner still knows it: "xiaoyu@example.com" is "x…@example.com"; "" for none."""
+    """An e-mail address as its owner still knows it: "xiaoyu@example.com" is "x***@example.com"; "" for none."""
     name, at, host = address.rpartition("@")
-    return f"{name[:1]}…@{host}"[:80] if at and name and host else ""
+    return f"{name[:1]}***@{host}"[:80] if at and name and host else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ files that are older than their ``.po``; ``check`` says what is missing and exit
 
 Traditional Chinese follows the Simplified: ``update`` writes each zh_Hant text anew from the zh_Hans one, by OpenCC and
 ``data/zh-hant.tsv``, but for those with the line ``# by hand`` above them. Without OpenCC it leaves them as they are.
+French gets its no-break spaces.
 """
 
 from __future__ import annotations
@@ -111,9 +112,19 @@ def update(package: Path = PACKAGE, locale: Path = LOCALE) -> None:
         catalogue.last_translator = catalogue.language_team = "Xuka"
         if language == "zh_Hant":
             _follow(catalogue, _read(_po(locale, "zh_Hans"), "zh_Hans"))
+        if language == "fr":
+            _typeset(catalogue)
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("wb") as file:
             write_po(file, catalogue, sort_by_file=True, include_lineno=False, width=100)
+
+
+def _typeset(french: Catalog) -> None:
+    """The space before : ; ! ? » and after « never breaks a line (Lexique des règles typographiques)."""
+    for message in french:
+        if message.id:
+            forms = tuple(re.sub(r" (?=[:;!?»])|(?<=«) ", "\N{NO-BREAK SPACE}", form) for form in _forms(message))
+            message.string = forms if isinstance(message.id, tuple | list) else forms[0]
 
 
 def _follow(traditional: Catalog, simplified: Catalog) -> None:

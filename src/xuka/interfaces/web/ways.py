@@ -168,7 +168,7 @@ _BRANDS = {
 
 
 def saved_name(saved: SavedMethod) -> str:
-    """ "Visa ending 4242, 12/2030", "PayPal x…@example.com"."""
+    """ "Visa ending 4242, 12/2030", "PayPal x***@example.com"."""
     if saved.method != "card":
         return f"{methods.name(saved.method)} {saved.known_by}".strip()
     return gettext("%(brand)s ending %(last)s, %(expires)s") % {
