@@ -122,9 +122,9 @@ def update(package: Path = PACKAGE, locale: Path = LOCALE) -> None:
 def _typeset(french: Catalog) -> None:
     """The space before : ; ! ? » and after « never breaks a line (Lexique des règles typographiques)."""
     for message in french:
-        if message.id:
+        if message.id and all(_forms(message)):
             forms = tuple(re.sub(r" (?=[:;!?»])|(?<=«) ", "\N{NO-BREAK SPACE}", form) for form in _forms(message))
-            message.string = forms if isinstance(message.id, tuple | list) else forms[0]
+            message.string = forms if isinstance(message.id, tuple | list) else "".join(forms)
 
 
 def _follow(traditional: Catalog, simplified: Catalog) -> None:
