@@ -15,7 +15,10 @@ import pytest
 from django.db import IntegrityError, transaction
 
 from tests.journeys.renewal_world import BEGIN, Killed, Trade
+from xuka.kernel import ids
+from xuka.ledger import operations as booking
 from xuka.ledger import queries as ledger
+from xuka.ledger.rules import Leg
 from xuka.receipts import queries as receipts
 from xuka.renewals import operations as renewals
 from xuka.renewals.models import Order
@@ -93,6 +96,23 @@ def test_the_share_of_a_refused_week_goes_back_and_the_others_stay(trade: Trade)
     trade.wait(days=1)
     assert (len(trade.asked), taken(trade, order), trade.order(order).next_step_at) == (3, [1, 0, 1], None)
     assert trade.transfers(order) == [CHARGE, EARNED_OF_TWO[0], ("share:1", SHARE, "EUR"), EARNED_OF_TWO[1]]
+
+
+def test_money_that_comes_once_more_after_a_share_went_back_goes_back_whole_and_once(trade: Trade) -> None:
+    order = trade.buy(count=3)
+
+    def somebody_pays_again() -> None:
+        paid_again = Leg(ids.new(), "paid", booking.house("clearing", "EUR"), order.hold_id, "EUR", 5_00)
+        booking.post(paid_again, now=trade.now)
+
+    trade.fail("topup_disabled")
+    at_call(trade, 2, somebody_pays_again)
+    trade.work()
+    found = trade.order(order)
+    assert (found.state, found.delivered, found.given_back, found.returns) == ("active", [1, 2], [0], 1)
+    back = [("return:0", 5_00, "EUR"), ("share:0", SHARE, "EUR")]
+    assert [one for one in trade.transfers(order) if one[0][:5] in {"retur", "share"}] == back
+    assert (trade.hold(order), trade.wallet()) == (0, 60_00 - 25_80 + 5_00)
 
 
 def test_when_every_week_is_refused_all_of_it_comes_back(trade: Trade) -> None:

@@ -74,6 +74,10 @@ class Desk(Protocol):
         """Where somebody can pay now: our key of each page's payment."""
         ...
 
+    def pay(self, page: str) -> None:
+        """Somebody pays, or agrees to pay, on this page."""
+        ...
+
     def act(self, page: str) -> None:
         """Somebody does something on this page."""
         ...
@@ -135,6 +139,9 @@ class StripeDesk:
 
     def open_pages(self) -> dict[str, str]:
         return {one["id"]: one["client_reference_id"] for one in self.world.sessions() if one["status"] == "open"}
+
+    def pay(self, page: str) -> None:
+        self.world.pay(page)
 
     def act(self, page: str) -> None:
         does = self.shop.random.choice(["pay", "pay", "pay", "decline", "3ds", "3ds refused", "delay"])
@@ -209,6 +216,9 @@ class WalletDesk:
 
     def open_pages(self) -> dict[str, str]:
         return {bill.id: bill.key for bill in self.wallet.bills.values() if self.wallet.current(bill).state == "open"}
+
+    def pay(self, page: str) -> None:
+        self.wallet.pay(page)
 
     def act(self, page: str) -> None:
         does = self.shop.random.choice(["pay", "pay", "pay", "pay", "decline", "cancel"])

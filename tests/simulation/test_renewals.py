@@ -23,6 +23,7 @@ from xuka.kernel.outcome import Refused, Unknown
 from xuka.ledger import rules as ledger_rules
 from xuka.payments import events, refunds
 from xuka.payments.rules import words_of
+from xuka.renewals import auto as autorenewal
 from xuka.renewals import queries as renewals_queries
 from xuka.renewals import rules
 from xuka.renewals.rules import Next, Situation, Step
@@ -57,12 +58,14 @@ def test_the_same_seed_does_the_same_exactly(monkeypatch: pytest.MonkeyPatch) ->
 def test_the_simulation_sees_every_ending(monkeypatch: pytest.MonkeyPatch) -> None:
     """A simulation in which nothing goes wrong, or everything, would prove nothing."""
     wanted = {"active", "refunded", "expired", "cancelled", "decided", "in part"}
+    wanted |= {"active by itself", "cancelled by itself", "paid alone", "closed alone"}
     seen: set[str] = set()
     for seed in range(1000, 1006):
         with monkeypatch.context() as patch:
             shop = Shop(seed, patch)
             shop.run(25)
             seen |= {order.state for order in shop.orders()}
+            seen |= shop.owners.seen()
             seen |= {"in part" for order in shop.orders() if order.delivered and order.given_back}
             seen |= {"decided" for line in shop.trace if " decided " in line}
         if wanted <= seen:
@@ -147,6 +150,10 @@ def _refund_retried_under_a_new_key(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(refunds, "_key", lambda refund: words_of(ids.new()))
 
 
+def _charged_alone_under_a_new_key(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(autorenewal, "_charge_of", lambda order_id: ids.new())
+
+
 def _silence_of_the_provider_taken_for_a_decline(patch: pytest.MonkeyPatch) -> None:
     start = Stripe.start
 
@@ -169,6 +176,7 @@ def _silence_of_the_provider_taken_for_a_decline(patch: pytest.MonkeyPatch) -> N
         (_intention_written_after_the_call, "asked with nothing written down"),
         (_sweeper_skips_expired, "money is still held"),
         (_refund_retried_under_a_new_key, "given back is not what is booked"),
+        (_charged_alone_under_a_new_key, "an automatic order was charged twice"),
         (_silence_of_the_provider_taken_for_a_decline, "captured is not what is booked"),
     ],
 )

@@ -140,8 +140,8 @@ class Next:
 
 def next_step(now: datetime, facts: Situation) -> Next:
     """The one step to take now. Asked again with the same facts, it answers the same."""
-    surplus = facts.hold_minor - facts.stuck_minor - _needed(facts)
-    if surplus > 0 and facts.state != State.REFUNDING:
+    claim = claim_of(state=facts.state, total_minor=facts.total_minor, given_back_minor=facts.given_back_minor)
+    if facts.hold_minor - facts.stuck_minor > claim and facts.state != State.REFUNDING:
         return Next(Step.RETURN)
     match facts.state:
         case State.AWAITING_FUNDS:
@@ -154,9 +154,9 @@ def next_step(now: datetime, facts: Situation) -> Next:
             return _of_all(now, facts.asked, lambda asked: _after_the_end(now, asked))
 
 
-def _needed(facts: Situation) -> int:
-    """How much the order still has a claim to in its hold."""
-    return 0 if facts.state in TERMINAL_STATES else facts.total_minor - facts.given_back_minor
+def claim_of(*, state: State, total_minor: int, given_back_minor: int) -> int:
+    """How much an order still has a claim to in its hold, minor units: the shares that went back are none of it."""
+    return 0 if state in TERMINAL_STATES else total_minor - given_back_minor
 
 
 def _of_all(now: datetime, periods: Sequence[Asked | None], step_of: Callable[[Asked | None], Next]) -> Next:

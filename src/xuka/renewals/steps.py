@@ -241,7 +241,9 @@ def _end_refund(order: Order, attempt: Attempt | None, now: datetime) -> None:
 
 def _return_surplus(order: Order, attempt: Attempt | None, now: datetime) -> None:
     held = ledger_queries.balance(order.hold_id) - _stuck(order)
-    surplus = held - (0 if order.state in rules.TERMINAL_STATES else order.total_minor)
+    surplus = held - rules.claim_of(
+        state=State(order.state), total_minor=order.total_minor, given_back_minor=order.given_back_minor
+    )
     _back_to_source(order, f"return:{order.returns}", surplus, now)
     order.returns += 1
     after = {"amount_minor": surplus, "currency": order.currency}
