@@ -76,6 +76,7 @@ _PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="view
 <style>body{font:1.1rem system-ui;max-width:26rem;margin:2rem auto;padding:0 1rem}button{font:inherit;display:block;
 width:100%;margin:.6rem 0;padding:.8rem;border-radius:.6rem;border:1px solid #888}b{font-size:1.6rem}</style>
 <h1>{{ till.name }}</h1><p>A stand-in: no money moves.</p><p><b>{{ amount }} {{ bill.currency }}</b></p>
+{% if bill.told.keeps %}<p>Paying, you let the shop charge this account again.</p>{% endif %}
 {% if bill.state == "open" %}<form method="post">
 {% if bill.declined %}<p role="alert">{{ bill.declined }}</p>{% endif %}
 <button name="does" value="pay">Pay</button><button name="does" value="decline">Too little balance</button>

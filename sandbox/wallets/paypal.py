@@ -1,4 +1,4 @@
-"""A stand-in for PayPal: tokens, orders, captures, refunds, transactions, and notices that it verifies itself.
+"""A stand-in for PayPal: tokens, orders, captures, what it keeps, refunds, transactions, and notices that it verifies.
 
 Own code throughout, independent of any client's. Its notices are signed with a secret that nobody else has: whoever
 gets one has to ask, as at the real one.
@@ -27,11 +27,19 @@ WHOLE = {"JPY", "TWD", "HUF"}
 DECIMALS = {"JPY": 0}
 LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ0123456789"
 STATUS = {"open": "PAYER_ACTION_REQUIRED", "approved": "APPROVED", "paid": "COMPLETED"}
+# The one person who pays here.
+PAYER = "buyer@sandbox.test"
 REFUND_STATUS = {"pending": "PENDING", "done": "COMPLETED", "failed": "FAILED"}
 
 
 class PayPalTill(Till):
-    """PayPal: the person approves, the shop captures."""
+    """PayPal: the person approves, the shop captures.
+
+    Attributes:
+        may_vault: PayPal has allowed the shop to have accounts kept.
+        vault: what is kept: the shop's own word for the customer, by the token.
+        answered: what a charge was answered with, by its request id.
+    """
 
     name = "PayPal"
     captures_by_itself = False
@@ -44,6 +52,9 @@ class PayPalTill(Till):
         self.tokens: dict[str, datetime] = {}
         self.asked: dict[str, str] = {}
         self.invoices: set[str] = set()
+        self.may_vault = True
+        self.vault: dict[str, str] = {}
+        self.answered: dict[str, tuple[dict[str, Any], int]] = {}
 
     def id(self) -> str:
         """A new id of PayPal's kind."""
@@ -51,6 +62,15 @@ class PayPalTill(Till):
 
     def charge_of(self, bill: Bill) -> str:
         return self.id()
+
+    def keep(self, bill: Bill) -> None:
+        """Keep the account that this bill was paid with, if that was asked; the one it has already, unless the shop
+        wants one for each of its customers."""
+        wanted = bill.told["keeps"]
+        if wanted and not bill.told.get("kept"):
+            there = None if wanted["many"] else next(iter(self.vault), None)
+            bill.told["kept"] = there or self.id().lower()
+            self.vault[bill.told["kept"]] = wanted["customer"]
 
     def signed(self, id: str, at: str, body: bytes, *, secret: str = "") -> str:
         """The signature over a notice's id, time, webhook and CRC32, as PayPal takes it."""
@@ -156,14 +176,32 @@ def create() -> Response:
         minor = value.scaleb(DECIMALS.get(currency, 2))
         if minor != int(minor) or minor <= 0:
             return _wrong("UNPROCESSABLE_ENTITY", 422, "CANNOT_BE_ZERO_OR_NEGATIVE")
-        shown = told["payment_source"]["paypal"]["experience_context"]
+        account = told.get("payment_source", {}).get("paypal")
+        keeps = _instruction(account or {})
+        if isinstance(keeps, Response):
+            return keeps
         bill = Bill(there().id(), unit["custom_id"], int(minor), currency, now, now + ORDER_LIVES)
-        bill.told = {"return_url": shown["return_url"], "invoice_id": unit.get("invoice_id", ""), "asked": told}
+        bill.told = {"invoice_id": unit.get("invoice_id", ""), "has_page": bool(account), "keeps": keeps, "asked": told}
+        bill.told["return_url"] = account["experience_context"]["return_url"] if account else ""
         there().bills[bill.id] = bill
         there().asked[asked] = bill.id
-        return _said(as_order(there(), bill), 200)
+        return _said(as_order(there(), bill), 200 if account else 201)
 
     return _call("start", work)
+
+
+def _instruction(account: dict[str, Any]) -> dict[str, Any] | Response | None:
+    """For whom the account is to be kept, and whether each of them has their own; or why it cannot be."""
+    attributes = account.get("attributes", {})
+    vault = attributes.get("vault")
+    if vault is None:
+        return None
+    if not there().may_vault:
+        return _wrong("NOT_AUTHORIZED", 403, "NOT_ENABLED_TO_VAULT_PAYMENT_SOURCE")
+    if (vault.get("store_in_vault"), vault.get("usage_type")) != ("ON_SUCCESS", "MERCHANT"):
+        return _wrong("UNPROCESSABLE_ENTITY", 422, "VAULT_INSTRUCTION_REQUIRED")
+    many = vault.get("permit_multiple_payment_tokens", False)
+    return {"customer": attributes["customer"]["merchant_customer_id"], "many": many}
 
 
 @api.get("/v2/checkout/orders/<id>")
@@ -181,24 +219,64 @@ def look(id: str) -> Response:
 
 @api.post("/v2/checkout/orders/<id>/capture")
 def capture(id: str) -> Response:
-    """Take the money of an order, once."""
+    """Take the money of an order, once: as it was approved, or with what is kept."""
+    told = request.get_json(silent=True) or {}
+    account = told.get("payment_source", {}).get("paypal")
 
     def work() -> Response:
         bill = there().bills.get(id)
         if bill is None or there().current(bill).state == "closed":
             return _wrong("RESOURCE_NOT_FOUND", 404, "INVALID_RESOURCE_ID")
-        if bill.state == "paid":
-            return _wrong("UNPROCESSABLE_ENTITY", 422, "ORDER_ALREADY_CAPTURED")
-        if bill.state != "approved":
+        if account:
+            return _charge(bill, account, request.headers.get("PayPal-Request-Id", ""))
+        if bill.state not in {"approved", "paid"}:
             return _wrong("UNPROCESSABLE_ENTITY", 422, "ORDER_NOT_APPROVED")
-        if bill.told["invoice_id"] in there().invoices:
-            return _wrong("UNPROCESSABLE_ENTITY", 422, "DUPLICATE_INVOICE_ID")
-        if not there().capture(bill):
-            return _wrong("UNPROCESSABLE_ENTITY", 422, "INSTRUMENT_DECLINED")
-        there().invoices.add(bill.told["invoice_id"])
-        return _said(as_order(there(), bill), 201)
+        return _take(bill)
 
-    return _call("capture", work)
+    return _call("charge" if account else "capture", work)
+
+
+def _charge(bill: Bill, account: dict[str, Any], asked: str) -> Response:
+    """Nobody has to approve it; the same request id is answered as it was before."""
+    if asked in there().answered:
+        return _said(*there().answered[asked])
+    credential = account.get("stored_credential", {})
+    if credential.get("payment_initiator") not in {"CUSTOMER", "MERCHANT"} or credential.get("usage") != "SUBSEQUENT":
+        return _wrong("INVALID_REQUEST", 400)
+    if account.get("vault_id") not in there().vault:
+        response = _wrong("UNPROCESSABLE_ENTITY", 422, "TOKEN_ID_NOT_FOUND")
+    elif there().strikes("charge", {"saved_needs_3ds": ""}):
+        response = _wrong("UNPROCESSABLE_ENTITY", 422, "PAYER_ACTION_REQUIRED")
+    elif there().strikes("charge", {"decline_saved": ""}):
+        response = _wrong("UNPROCESSABLE_ENTITY", 422, "INSTRUMENT_DECLINED")
+    else:
+        response = _take(bill)
+    if asked:
+        there().answered[asked] = response.get_json(), response.status_code
+    return response
+
+
+def _take(bill: Bill) -> Response:
+    if bill.state == "paid":
+        return _wrong("UNPROCESSABLE_ENTITY", 422, "ORDER_ALREADY_CAPTURED")
+    if bill.told["invoice_id"] in there().invoices:
+        return _wrong("UNPROCESSABLE_ENTITY", 422, "DUPLICATE_INVOICE_ID")
+    if not there().capture(bill):
+        return _wrong("UNPROCESSABLE_ENTITY", 422, "INSTRUMENT_DECLINED")
+    there().invoices.add(bill.told["invoice_id"])
+    there().keep(bill)
+    return _said(as_order(there(), bill), 201)
+
+
+@api.delete("/v3/vault/payment-tokens/<token>")
+def forget(token: str) -> Response:
+    """Keep an account no longer."""
+
+    def work() -> Response:
+        known = there().vault.pop(token, None)
+        return Response(status=204) if known else _wrong("RESOURCE_NOT_FOUND", 404, "INVALID_RESOURCE_ID")
+
+    return _call("forget", work)
 
 
 @api.get("/v2/payments/captures/<id>")
@@ -327,7 +405,7 @@ def _of_charge(id: str) -> Bill | None:
 def as_order(till: PayPalTill, bill: Bill) -> dict[str, Any]:
     """An order."""
     unit: dict[str, Any] = {
-        "reference_id": "default",
+        "reference_id": bill.told["asked"]["purchase_units"][0].get("reference_id", "default"),
         "amount": _amount(bill.amount, bill.currency),
         "custom_id": bill.key,
         "invoice_id": bill.told["invoice_id"],
@@ -337,15 +415,29 @@ def as_order(till: PayPalTill, bill: Bill) -> dict[str, Any]:
         unit["payments"] = {"captures": [as_capture(till, bill)]} | ({"refunds": refunds} if refunds else {})
     links = [{"rel": "self", "href": f"{till.url}/v2/checkout/orders/{bill.id}", "method": "GET"}]
     if bill.state == "open":
-        links.append({"rel": "payer-action", "href": f"{till.url}/pay/{bill.id}", "method": "GET"})
+        rel = "payer-action" if bill.told["has_page"] else "approve"
+        links.append({"rel": rel, "href": f"{till.url}/pay/{bill.id}", "method": "GET"})
+    is_new = bill.state == "open" and not bill.told["has_page"]
     return {
         "id": bill.id,
         "intent": "CAPTURE",
-        "status": STATUS.get(bill.state, "VOIDED"),
+        "status": "CREATED" if is_new else STATUS.get(bill.state, "VOIDED"),
         "purchase_units": [unit],
+        "payment_source": _source(bill),
         "create_time": _time(bill.made_at),
         "links": links,
     }
+
+
+def _source(bill: Bill) -> dict[str, Any]:
+    """Who paid, once they did, and what is kept of them."""
+    if bill.state not in {"approved", "paid"}:
+        return {}
+    account: dict[str, Any] = {"email_address": PAYER, "account_id": "QYR5Z8XDVJNXQ"}
+    if token := bill.told.get("kept"):
+        customer = {"id": "BJzKQgaSPy", "merchant_customer_id": bill.told["keeps"]["customer"]}
+        account["attributes"] = {"vault": {"id": token, "status": "VAULTED", "customer": customer}}
+    return {"paypal": account}
 
 
 def as_capture(till: PayPalTill, bill: Bill) -> dict[str, Any]:

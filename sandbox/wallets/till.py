@@ -27,6 +27,8 @@ MONEY = {
     "wrong_amount": "one minor unit less is captured than was asked",
     "wrong_currency": "captured in another currency",
     "capture_declined": "the wallet has too little when the money is captured",
+    "decline_saved": "what was kept has too little when it is charged",
+    "saved_needs_3ds": "what was kept is not charged unless its owner comes and confirms",
     "refund_pending": "the refund is on its way until it is settled",
     "refund_refused": "the refund is refused for good",
 }
@@ -39,7 +41,21 @@ HOOKS = {
     "stale": "signed one hour ago",
 }
 KINDS = WIRE | MONEY | HOOKS
-ENDPOINTS = ("token", "start", "look", "find", "close", "capture", "refund", "look_refund", "verify", "statement")
+# "charge" takes the money with what was kept, "forget" has that deleted.
+ENDPOINTS = (
+    "token",
+    "start",
+    "look",
+    "find",
+    "close",
+    "capture",
+    "charge",
+    "forget",
+    "refund",
+    "look_refund",
+    "verify",
+    "statement",
+)
 
 
 class BadFault(ValueError):

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
+from itertools import count
 from typing import Any
 
 import pytest
 
-from tests.contracts.stands import BEGIN, Stand, connectors, stand_of
+from tests.contracts.stands import BEGIN, Stand, connectors, keeps, stand_of
 from xuka.kernel.money import Money
 from xuka.kernel.outcome import Done, Outcome, Refused, Unknown
 from xuka.payments.contract import (
@@ -578,12 +581,197 @@ def test_another_file_is_no_statement(stand: Stand) -> None:
             stand.provider.read_statement(content=content)
 
 
+# -- what is kept -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=[(name, method) for name in connectors() for method in keeps(name)], ids="-".join)
+def keeper(request: pytest.FixtureRequest) -> Callable[[], Stand]:
+    """Makes a stand of a connector that keeps what is paid with, once for each method."""
+    return partial(stand_of, *request.param)
+
+
+def test_a_connector_keeps_what_its_stand_names_and_nothing_else(name: str) -> None:
+    for method in keeps(name) or ("",):
+        offered = (stand_of(name, method) if method else stand_of(name)).provider.methods()
+        assert [one.name for one in offered if one.can_be_saved] == [*filter(None, [method])]
+
+
+def kept(stand: Stand) -> dict[str, str]:
+    """Somebody who had kept what they paid with, as an ask names both."""
+    payer = done(stand.provider.make_payer(key="xuka-payer"))
+    payment = paid(stand, key=OTHER_KEY, payer=payer, save_method=True)
+    assert payment.saved_method is not None
+    return {"payer": payer, "saved_method": payment.saved_method.reference}
+
+
+def charge(stand: Stand, what: dict[str, str], **changed: Any) -> Outcome[Payment]:
+    """What is kept pays: as it begins, or as the shop captures what nobody had to approve."""
+    ask = asked(stand, **what, **changed)
+    begun = stand.provider.start(ask)
+    if not isinstance(begun, Done) or begun.value.state != PaymentState.APPROVED:
+        return begun
+    return stand.provider.capture(key=ask.key, reference=begun.value.reference, money=ask.money)
+
+
+def why_not(outcome: Outcome[Payment]) -> Reason | None:
+    """Why nothing was taken and nothing can be any more; None when that is not what is said."""
+    if isinstance(outcome, Refused) and outcome.retry_after is None:
+        return Reason(outcome.reason)
+    if not isinstance(outcome, Done) or outcome.value.state != PaymentState.CLOSED or not outcome.value.declined:
+        return None
+    if outcome.value.method_gone:
+        return Reason.METHOD_GONE
+    return Reason.NEEDS_CUSTOMER if outcome.value.needs_customer else Reason.DECLINED
+
+
+def found(stand: Stand, key: str = KEY) -> Payment | None:
+    return done(stand.provider.find(key=key, asked_at=BEGIN, is_hosted=False))
+
+
+def is_untouched(stand: Stand) -> bool:
+    """No money moved, there is no page to pay at, and what is found of it is over, and stays so."""
+    left = found(stand)
+    if left is not None:
+        assert (left.state, left.url, left.paid) == (PaymentState.CLOSED, "", None)
+        assert done(stand.provider.close(reference=left.reference)).state == PaymentState.CLOSED
+    return stand.captured(KEY) == {}
+
+
+def is_paid_once(stand: Stand, payment: Payment) -> bool:
+    """Exactly what was asked, under this key, and it is found by it."""
+    money = stand.monies[0]
+    assert (payment.key, payment.state, payment.paid, payment.url) == (KEY, PaymentState.PAID, money, "")
+    there = found(stand)
+    assert there is not None
+    assert (there.reference, there.charge) == (payment.reference, payment.charge)
+    return stand.captured(KEY) == {money.currency: money.minor}
+
+
+def test_it_is_kept_only_with_consent_and_shown_in_part(keeper: Callable[[], Stand]) -> None:
+    stand = keeper()
+    payer = done(stand.provider.make_payer(key="xuka-payer"))
+    assert paid(stand, payer=payer).saved_method is None
+    saved = paid(stand, key=OTHER_KEY, payer=payer, save_method=True).saved_method
+    assert saved is not None
+    assert saved.reference
+    assert saved.known_by == {"card": "4242", "paypal": "b***@sandbox.test"}[stand.method]
+
+
+@pytest.mark.parametrize("off_session", [False, True])
+def test_what_is_kept_pays_at_once_in_every_currency_and_once_for_a_key(
+    keeper: Callable[[], Stand], off_session: bool
+) -> None:
+    for money in keeper().monies:
+        stand = keeper()
+        stand.monies = (money,)
+        what = kept(stand)
+        payment = done(charge(stand, what, off_session=off_session))
+        assert payment.saved_method is None, "it was kept before"
+        assert is_paid_once(stand, payment)
+        stand.clock.push(minutes=3)
+        assert done(charge(stand, what, off_session=off_session)).charge == payment.charge
+        assert look(stand, payment) == done(stand.provider.close(reference=payment.reference)) == payment
+        assert is_paid_once(stand, payment)
+
+
+def test_what_is_kept_and_has_too_little_pays_nothing_and_the_next_payment_is_another(
+    keeper: Callable[[], Stand],
+) -> None:
+    stand = keeper()
+    what = kept(stand)
+    stand.fault("decline_saved")
+    for _ in range(2):
+        assert why_not(charge(stand, what)) == Reason.DECLINED
+        assert is_untouched(stand)
+    again = done(charge(stand, what, key=BACK))
+    assert (again.state, again.paid) == (PaymentState.PAID, stand.monies[0])
+    assert is_untouched(stand)
+
+
+def test_what_is_kept_and_wants_its_owner_pays_nothing_while_nobody_is_there(keeper: Callable[[], Stand]) -> None:
+    stand = keeper()
+    what = kept(stand)
+    stand.fault("saved_needs_3ds")
+    assert why_not(charge(stand, what, off_session=True)) == Reason.NEEDS_CUSTOMER
+    assert is_untouched(stand)
+
+
+def test_what_is_forgotten_pays_no_more_and_forgetting_it_again_is_done(keeper: Callable[[], Stand]) -> None:
+    stand = keeper()
+    what = kept(stand)
+    for _ in range(2):
+        assert stand.provider.forget_method(reference=what["saved_method"]) == Done(None)
+    assert why_not(charge(stand, what)) == Reason.METHOD_GONE
+    assert is_untouched(stand)
+
+
+def test_what_never_was_kept_pays_nothing(keeper: Callable[[], Stand]) -> None:
+    stand = keeper()
+    what = kept(stand) | {"saved_method": "pm_nobody"}
+    assert why_not(charge(stand, what)) == Reason.METHOD_GONE
+    assert is_untouched(stand)
+
+
+def test_a_charge_that_nobody_heard_of_takes_the_money_once(keeper: Callable[[], Stand]) -> None:
+    for endpoint in ("*", "charge"):
+        for kind in keeper().wire:
+            stand = keeper()
+            what = kept(stand)
+            stand.fault(kind, **({} if endpoint == "*" else {"endpoint": endpoint}))
+            lost = charge(stand, what)
+            assert is_lost(lost, kind), (kind, endpoint, lost)
+            stand.heal()
+            assert is_paid_once(stand, cleared_up(stand, what)), (kind, endpoint)
+
+
+def cleared_up(stand: Stand, what: dict[str, str]) -> Payment:
+    """Looked for by its key, asked again under it when it is not there, and looked at by its id before it is taken."""
+    there = found(stand)
+    begun = there or done(stand.provider.start(asked(stand, **what)))
+    return taken(stand, begun)
+
+
+def test_a_process_that_dies_at_any_moment_of_a_charge_has_charged_once_in_the_end(
+    keeper: Callable[[], Stand],
+) -> None:
+    for moment in range(1, 20):
+        stand = keeper()
+        what = kept(stand)
+        calls = count()
+
+        def die(at: int = moment, calls: Iterator[int] = calls) -> None:
+            if next(calls) + 1 == at:
+                raise Killed
+
+        stand.on_wire(die)
+        try:
+            done(charge(stand, what))
+        except Killed:
+            stand.on_wire(None)
+            assert is_paid_once(stand, cleared_up(stand, what)), moment
+        else:
+            assert moment > 2, "nobody died"
+            return
+    pytest.fail("it never came to its end")
+
+
+def test_forgetting_that_nobody_heard_of_is_done_again(keeper: Callable[[], Stand]) -> None:
+    for kind in keeper().wire:
+        stand = keeper()
+        what = kept(stand)
+        stand.fault(kind, endpoint="forget")
+        lost = stand.provider.forget_method(reference=what["saved_method"])
+        assert is_lost(lost, kind), (kind, lost)
+        stand.heal()
+        assert stand.provider.forget_method(reference=what["saved_method"]) == Done(None)
+        assert why_not(charge(stand, what)) == Reason.METHOD_GONE, kind
+
+
 # -- nothing is kept ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("name", [name for name in connectors() if not keeps(name)])
 def test_where_nothing_can_be_kept_nothing_is(stand: Stand) -> None:
-    if any(method.can_be_saved for method in stand.provider.methods()):
-        pytest.skip("it keeps what is paid with")
     for outcome in (stand.provider.make_payer(key=KEY), stand.provider.forget_method(reference="nobody")):
         assert isinstance(outcome, Refused)
         assert outcome.retry_after is None

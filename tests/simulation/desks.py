@@ -44,7 +44,7 @@ _STRIPE = [
     ("intent_create", "saved_needs_3ds", 0.2),
 ]  # fmt: skip
 _WALLET = [
-    *((endpoint, *fault) for endpoint in ("start", "capture", "refund") for fault in _ASKED),
+    *((endpoint, *fault) for endpoint in ("start", "capture", "charge", "refund") for fault in _ASKED),
     *((endpoint, *fault) for endpoint in ("look", "find", "close", "look_refund", "verify") for fault in _LOOKED),
     ("token", "timeout_before", 0.05),
     ("refund", "refund_pending", 0.1),
@@ -52,6 +52,8 @@ _WALLET = [
     ("capture", "capture_declined", 0.1),
     ("capture", "wrong_amount", 0.02),
     ("capture", "wrong_currency", 0.02),
+    ("charge", "decline_saved", 0.2),
+    ("charge", "saved_needs_3ds", 0.2),
 ]
 
 
@@ -215,7 +217,8 @@ class WalletDesk:
         self.wallet.waiting = []
 
     def open_pages(self) -> dict[str, str]:
-        return {bill.id: bill.key for bill in self.wallet.bills.values() if self.wallet.current(bill).state == "open"}
+        bills = [one for one in self.wallet.bills.values() if self.wallet.current(one).state == "open"]
+        return {one.id: one.key for one in bills if one.told.get("has_page", True)}
 
     def pay(self, page: str) -> None:
         self.wallet.pay(page)
@@ -265,6 +268,7 @@ def desks(shop: Shop) -> dict[str, Desk]:
             shop, paypal.PayPalTill(**world), paypal.paypal, {"BE": ("paypal",), "JP": ("paypal",), "TW": ("paypal",)},
             can_fail_refunds=True, connector=f"{CONNECTORS}.paypal.connector.PayPal", client_id=paypal.CLIENT,
             client_secret=paypal.SECRET, webhook_id=paypal.WEBHOOK, markets=("BE", "JP", "TW"), now=lambda: shop.now,
+            keeps=True,
         ),
         "paypay": WalletDesk(
             shop, paypay.PayPayTill(**world), paypay.paypay, {"JP": ("paypay",)},

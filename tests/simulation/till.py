@@ -18,6 +18,9 @@ from xuka.renewals import operations as renewals
 if TYPE_CHECKING:
     from tests.simulation.shop import Shop
 
+# What may be kept, and pays the next time without a page.
+KEPT = ("card", "paypal")
+
 
 class Till:
     """What the simulated customers do with cards and wallets, and what must hold of their money."""
@@ -59,11 +62,11 @@ class Till:
     def press_pay(self, order: Any, method: str) -> None:
         """A customer presses the button, perhaps twice, perhaps in another tab, perhaps with another card or method."""
         random = self.shop.random
-        cards = queries.saved_methods(order.customer_id)
+        saved = queries.saved_methods(order.customer_id)
         id = ids.new()
         for _ in range(random.choice([1, 1, 1, 2])):
             chosen = random.choice([method, method, method, self.method(order.market_id)])
-            kept = random.choice([None, *(card.id for card in cards)]) if chosen == "card" else None
+            mine = [one.id for one in saved if one.method == chosen]
             try:
                 payment = renewals.pay(
                     order_id=order.id,
@@ -73,8 +76,8 @@ class Till:
                     description="a week",
                     return_url="http://shop.test/back",
                     language="en",
-                    save_method=chosen == "card" and random.random() < 0.5,
-                    saved_method=kept,
+                    save_method=chosen in KEPT and random.random() < 0.4,
+                    saved_method=random.choice([None, *mine]) if chosen in KEPT else None,
                     device=random.choice(["desk", "phone"]),
                     now=self.shop.now,
                 )

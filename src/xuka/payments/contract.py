@@ -32,7 +32,7 @@ class PaymentState(StrEnum):
     """How far a payment is at the provider."""
 
     OPEN = "open"  # the person can still pay, at ``url``
-    APPROVED = "approved"  # the person agreed; the money moves only when it is captured
+    APPROVED = "approved"  # agreed to, by the person or by their mandate; the money moves only when it is captured
     PROCESSING = "processing"  # the person has paid; the provider does not know yet whether the money comes
     PAID = "paid"  # captured: the money is the seller's
     CLOSED = "closed"  # nothing was paid and nothing can be paid any more
@@ -137,6 +137,7 @@ class Payment:
         paid: what was captured, None until it is paid. It may differ from what was asked.
         declined: why the last try on the page did not go through, for staff; "" when none failed.
         needs_customer: what failed was a try while nobody was there, which the payer can overcome.
+        method_gone: what was to be paid with is not kept there any more.
         saved_method: what was kept with the person's consent.
     """
 
@@ -150,6 +151,7 @@ class Payment:
     declined: str = ""
     saved_method: SavedMethod | None = None
     needs_customer: bool = False
+    method_gone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,6 +266,7 @@ class Provider(Protocol):
     def start(self, ask: Ask) -> Outcome[Payment]:
         """Start a payment. Idempotent by ``ask.key`` while ``keys_live`` lasts.
 
+        With ``ask.saved_method`` the money is taken at once, or the payment is ``APPROVED`` and taken by ``capture``.
         ``Refused(DECLINED)`` only for a saved method that was declined: nothing was taken and nothing can be any more.
         ``Refused(NEEDS_CUSTOMER)`` likewise, off-session: its owner is wanted, who can pay the same anew.
         """
@@ -276,8 +279,9 @@ class Provider(Protocol):
     def capture(self, *, key: str, reference: str, money: Money) -> Outcome[Payment]:
         """Take the money of a payment that the person approved. Doing it again takes nothing more.
 
-        Only asked of what ``look`` called ``APPROVED``; a provider that never says so is never asked. A capture that
-        was declined is ``Done``: the payment is open again, or closed, with ``declined``.
+        Only asked of what ``start`` or ``look`` called ``APPROVED``; a provider that never says so is never asked. A
+        capture that was declined is ``Done``: the payment is open again, or closed, with ``declined``. What was kept
+        is then always closed, with ``needs_customer`` or ``method_gone`` where that is why.
         """
         ...
 

@@ -90,7 +90,7 @@ def begin(
 
     Returns:
         The payment: "open" with ``url`` or ``qr``, "paid", "processing", "closed" with its ``reason``
-        ("declined", "needs_customer"), or
+        ("declined", "needs_customer", "method_gone"), or
         "starting" when the provider did not answer: nothing is charged, and it is safe to call again with the same id.
 
     Raises:
@@ -130,7 +130,15 @@ def begin(
         asked_at=now,
     )
     payment, call = _take_to_begin(wanted, now)
-    return _settle(payment.id, call, providers.send(call), now) if call else payment
+    return _capture_now(_settle(payment.id, call, providers.send(call), now), now) if call else payment
+
+
+def _capture_now(payment: Payment, now: datetime) -> Payment:
+    """What was kept is approved as it begins: nobody comes back from a page to have it captured."""
+    if payment.state != PaymentState.APPROVED:
+        return payment
+    advance(payment_id=payment.id, now=now)
+    return Payment.objects.get(id=payment.id)
 
 
 def _own_saved(customer: UUID, saved: UUID | None, offered: queries.Offered) -> SavedMethod | None:
@@ -328,8 +336,7 @@ def _take_in(payment: Payment, seen: contract.Payment, now: datetime) -> None:
     if payment.state == PaymentState.CLOSED and seen.state != contract.PaymentState.CLOSED:
         payment.closing = True  # thought never begun, and there after all: nobody shall pay it any more
     if seen.declined and not payment.reason:
-        payment.reason = contract.Reason.NEEDS_CUSTOMER if seen.needs_customer else contract.Reason.DECLINED
-        payment.detail = seen.declined
+        payment.reason, payment.detail = _why(seen), seen.declined
     match seen.state:
         case contract.PaymentState.PAID:
             _book(payment, seen, now)
@@ -344,6 +351,13 @@ def _take_in(payment: Payment, seen: contract.Payment, now: datetime) -> None:
             payment.state = PaymentState.OPEN
             payment.url, payment.qr = seen.url or payment.url, seen.qr or payment.qr
             _look_later(payment, now + rules.look_again_after(payment.looks), now)
+
+
+def _why(seen: contract.Payment) -> contract.Reason:
+    """Why the last try took nothing."""
+    if seen.method_gone:
+        return contract.Reason.METHOD_GONE
+    return contract.Reason.NEEDS_CUSTOMER if seen.needs_customer else contract.Reason.DECLINED
 
 
 def _book(payment: Payment, seen: contract.Payment, now: datetime) -> None:

@@ -44,6 +44,7 @@ class Stand(Protocol):
         posts: whether it posts webhooks.
         wire: the faults of ``sandbox.wallets.till.WIRE`` that can happen to it.
         captures: whether an approved payment waits to be captured.
+        keeps: the methods with which something can be kept, each a stand of its own; left out where nothing is.
         cannot: what its provider cannot do, by nature; left out where it can do all of it. "ask again": the same ask
             again tells only that there is a first. "know refunds": refunds keep no key of the shop. "wait with
             refunds": they are done or refused at once. "fail a refund": what it took it tries until it arrives.
@@ -117,6 +118,15 @@ def connectors() -> list[str]:
     return sorted(one.name for one in pkgutil.iter_modules(xuka.connectors.payments.__path__) if one.ispkg)
 
 
-def stand_of(name: str) -> Stand:
-    """A fresh stand of this connector."""
-    return importlib.import_module(f"tests.contracts.stands.{name}").Stand()
+def stand_of(name: str, *method: str) -> Stand:
+    """A fresh stand of this connector, of its usual method unless another of its ``keeps`` is named."""
+    return _stand(name)(*method)
+
+
+def keeps(name: str) -> tuple[str, ...]:
+    """The methods with which something can be kept at this connector."""
+    return getattr(_stand(name), "keeps", ())
+
+
+def _stand(name: str) -> Callable[..., Stand]:
+    return importlib.import_module(f"tests.contracts.stands.{name}").Stand

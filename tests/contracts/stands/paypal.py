@@ -19,8 +19,9 @@ class Stand(OnTill):
     posts = True
     wire = tuple(kind for kind in WIRE if kind != "bad_signature_after")
     captures = True
+    keeps = ("paypal",)
 
-    def __init__(self) -> None:
+    def __init__(self, method: str = "paypal") -> None:
         self.clock = Clock()
         self.till: PayPalTill = PayPalTill(now=self.clock.now)
         self.transport = InProcess(paypal(self.till))
@@ -35,6 +36,7 @@ class Stand(OnTill):
             "client_secret": SECRET,
             "webhook_id": WEBHOOK,
             "markets": ("BE", "JP", "TW"),
+            "keeps": True,
             "transport": self.transport,
             "now": self.clock.now,
             "monotonic": self.clock.monotonic,

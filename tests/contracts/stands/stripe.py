@@ -11,7 +11,7 @@ from xuka.payments.contract import Payment
 
 # What the suite calls it -> what this stand-in does.
 FAULTS = {"refund_refused": "refund_fails"}
-ENDPOINTS = {"refund": "refund_create"}
+ENDPOINTS = {"refund": "refund_create", "charge": "intent_create", "forget": "method_detach"}
 
 
 class Stand(StripeStand):
@@ -29,6 +29,14 @@ class Stand(StripeStand):
         "rate_limited",
     )
     captures = False
+    keeps = ("card", "paypal")
+
+    def __init__(self, method: str = "card") -> None:
+        super().__init__()
+        self.method = method
+        if method == "paypal":
+            self.monies = self.monies[:1]  # at Stripe it takes no yen
+        self.provider = self.another(methods=(method,), keeps=(method,))
 
     def fault(self, kind: str, **more: Any) -> None:
         if kind.startswith("error"):

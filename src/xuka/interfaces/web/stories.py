@@ -14,6 +14,7 @@ from xuka.interfaces.web.trail import Trail
 from xuka.kernel.money import Money
 from xuka.payments import queries as payments
 from xuka.payments.queries import Payment
+from xuka.payments.rules import LIVE_STATES, PaymentState
 from xuka.renewals.queries import Progress
 
 # The words of a payment that the bank did not let through.
@@ -71,9 +72,9 @@ class Story:
 def paying(order_id: UUID) -> Paying:
     """How the payment of this order stands, in one query."""
     told = payments.payments_about(order_id)
-    live = next((one for one in told if one.state in {"starting", "open", "processing"} and not one.closing), None)
+    live = next((one for one in told if one.state in LIVE_STATES and not one.closing), None)
     if live:
-        return _of(live, live.state)
+        return _of(live, "processing" if live.state == PaymentState.APPROVED else live.state)
     last = told[-1] if told else None
     if last is None:
         return Paying()

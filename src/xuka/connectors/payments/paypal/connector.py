@@ -42,6 +42,7 @@ LIVE_HOST = "api-m.paypal.com"
 PAGES_AT_MOST = 20
 WHOLE_ORDER = "return=representation"
 NOT_KEPT = Refused(Reason.BAD_REQUEST, None, "nothing is kept at PayPal")
+NO_TOKEN = Refused(Reason.METHOD_GONE, None, "no id of what PayPal keeps")
 NO_REFERENCE = Refused(Reason.UNKNOWN_PAYMENT, None, "no id of PayPal's")
 
 
@@ -50,16 +51,19 @@ class PayPal:
 
     Args:
         base_url: "https://api-m.paypal.com", "https://api-m.sandbox.paypal.com", or a stand-in.
-        client_id, client_secret: of the app, which needs the feature "Transaction Search".
+        client_id, client_secret: of the app, which needs the feature "Transaction Search"; with ``keeps`` also "Save
+            payment methods".
         webhook_id: PayPal's own id of the webhook, as its dashboard shows it.
         call_deadline: of one call in total, a token and every page included.
         markets: ISO 3166 codes of the markets to offer it in.
+        keeps: whether a customer may have their account kept here. PayPal has to allow it to the seller first: else
+            it refuses whoever wants that.
         transport: how HTTP goes out; None for the network. One that is handed in is trusted to keep the deadline.
         now: aware UTC, for what is searched up to now.
         monotonic: seconds that never go back.
 
     Raises:
-        Misconfigured: a key or a market is missing.
+        Misconfigured: a key or a market is missing, or ``keeps`` is neither true nor false.
     """
 
     name = "paypal"
@@ -77,6 +81,7 @@ class PayPal:
         webhook_id: str,
         call_deadline: timedelta = timedelta(seconds=30),
         markets: Iterable[str] = ("BE", "JP"),
+        keeps: bool = False,
         transport: httpx.BaseTransport | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         monotonic: Callable[[], float] = time.monotonic,
@@ -88,6 +93,9 @@ class PayPal:
             raise Misconfigured("PayPal's client id or client secret is missing.")
         if not webhook_id.strip():
             raise Misconfigured("PayPal's webhook id is missing: without it no notice can be verified.")
+        if keeps not in (True, False):
+            raise Misconfigured("Whether PayPal keeps accounts is true or false.")
+        self._keeps = keeps
         self.is_live = urlsplit(base_url).hostname == LIVE_HOST
         self.call_deadline = call_deadline
         self._base_url, self._webhook = base_url.rstrip("/"), webhook_id.strip()
@@ -103,10 +111,14 @@ class PayPal:
 
     def methods(self) -> tuple[Method, ...]:
         """PayPal. No call is made."""
-        return (Method("paypal", self._markets, wire.LIMITS),)
+        return (Method("paypal", self._markets, wire.LIMITS, can_be_saved=self._keeps),)
 
     def start(self, ask: Ask) -> Outcome[Payment]:
-        """An order and the page where the person approves it. Idempotent by ``ask.key`` for 6 hours."""
+        """An order and the page where the person approves it. Idempotent by ``ask.key`` for 6 hours.
+
+        With ``saved_method`` there is no page and nothing is taken: the order is approved by its mandate, and what
+        was kept is charged, or declined, when it is captured.
+        """
         try:
             asked = wire.order_asked(ask)
         except wire.Unreadable as why:
@@ -128,20 +140,24 @@ class PayPal:
     def _look(self, until: float, reference: str, *, declined: str = "") -> Outcome[Payment]:
         if not wire.is_reference(reference):
             return NO_REFERENCE
-        seen = self._read(
-            until,
-            lambda client: client.orders.get_order({"id": reference}),
-            lambda answer: wire.order_of(answer, declined=declined),
-        )
+        answer = self._order(until, reference)
+        return self._seen(answer, reference, declined) if isinstance(answer, wire.Answer) else answer
+
+    def _order(self, until: float, reference: str) -> wire.Answer | Refused | Unknown:
+        return self._ask(until, lambda client: client.orders.get_order({"id": reference}))
+
+    def _seen(self, answer: wire.Answer, reference: str, declined: str = "") -> Outcome[Payment]:
+        seen = wire.order_of(answer, declined=declined)
         if isinstance(seen, Refused) and seen.reason == Reason.UNKNOWN_PAYMENT:
             return Done(Payment(reference, "", PaymentState.CLOSED, declined=declined))
         return seen
 
     def capture(self, *, key: str, reference: str, money: Money) -> Outcome[Payment]:
-        """Take the money of an order that the person approved. Doing it again takes nothing more.
+        """Take the money of an order that the person approved, or that is to be paid with what was kept. Doing it
+        again takes nothing more.
 
-        An order is captured once, whoever asks. No request id goes with it: PayPal would answer a capture after a
-        second approval with the decline of the first.
+        An order is captured once, whoever asks. No request id goes with what the person approved: PayPal would answer
+        a capture after a second approval with the decline of the first.
         """
         if not wire.is_reference(reference):
             return NO_REFERENCE
@@ -149,17 +165,38 @@ class PayPal:
         def work(until: float) -> Outcome[Payment]:
             options = {"id": reference, "prefer": WHOLE_ORDER}
             answer = self._ask(until, lambda client: client.orders.capture_order(options))
-            if not isinstance(answer, wire.Answer):
-                return answer
-            if answer.issue in wire.DECLINED:
-                return self._look(until, reference, declined=answer.issue)
-            if answer.issue in wire.LOOK:
-                seen = self._look(until, reference)
-                is_waiting = isinstance(seen, Done) and seen.value.state == PaymentState.APPROVED
-                return wire.unknown_of(answer) if is_waiting else seen
-            return wire.order_of(answer)
+            if isinstance(answer, wire.Answer) and answer.issue == "ORDER_NOT_APPROVED":
+                return self._charge(until, reference, answer, options | {"paypal_request_id": f"{key}-charge"})
+            return self._taken(until, reference, answer)
 
         return self._deadline.keep(work, f"capture {key}")
+
+    def _charge(
+        self, until: float, reference: str, not_approved: wire.Answer, options: dict[str, Any]
+    ) -> Outcome[Payment]:
+        """Nobody approved it: charge what was kept, if that is what the order says. The order tells it and not the
+        shop, for whoever captures knows it by its id alone."""
+        order = self._order(until, reference)
+        if not isinstance(order, wire.Answer):
+            return order
+        asked = wire.charge_asked(order)
+        if asked is None:
+            return _unless_waiting(self._seen(order, reference), not_approved)
+        answer = self._ask(until, lambda client: client.orders.capture_order(options | {"body": asked}))
+        seen = self._taken(until, reference, answer)
+        if isinstance(answer, wire.Answer) and answer.issue == wire.NOT_THERE and isinstance(seen, Unknown):
+            return self._look(until, reference, declined=answer.issue)  # the order is there: what was kept is not
+        return seen
+
+    def _taken(self, until: float, reference: str, answer: wire.Answer | Refused | Unknown) -> Outcome[Payment]:
+        """What a capture came to; where its answer does not tell, the order does."""
+        if not isinstance(answer, wire.Answer):
+            return answer
+        if answer.issue in wire.DECLINED | wire.GONE:
+            return self._look(until, reference, declined=answer.issue)
+        if answer.issue in wire.LOOK:
+            return _unless_waiting(self._look(until, reference), answer)
+        return wire.order_of(answer)
 
     def find(self, *, key: str, asked_at: datetime, is_hosted: bool) -> Outcome[Payment | None]:
         """The captured payment of exactly this key; None when there is none. Never refused for good.
@@ -249,15 +286,23 @@ class PayPal:
             until, lambda client: client.payments.get_captured_payment({"capture_id": charge}), wire.order_id_of
         )
 
-    # -- nothing is kept --------------------------------------------------------------------------------------------
+    # -- what is kept -----------------------------------------------------------------------------------------------
 
     def make_payer(self, *, key: str) -> Outcome[str]:
-        """Refused: nothing is kept."""
-        return NOT_KEPT
+        """Our own key: PayPal makes its customer by itself when it keeps something, and takes our word for them (1 to
+        64 letters, digits, hyphens …). No call is made. Refused where nothing is kept."""
+        return Done(key) if self._keeps else NOT_KEPT
 
     def forget_method(self, *, reference: str) -> Outcome[None]:
-        """Refused: nothing is kept."""
-        return NOT_KEPT
+        """Have PayPal forget what it kept, also where nothing is kept any more. Forgetting it again is ``Done``."""
+        if not wire.is_token(reference):
+            return NO_TOKEN
+
+        def work(until: float) -> Outcome[None]:
+            answer = self._ask(until, lambda client: client.vault.delete_payment_token(reference))
+            return wire.forgotten_of(answer) if isinstance(answer, wire.Answer) else answer
+
+        return self._deadline.keep(work, f"forget {ids.masked(reference)}")
 
     # -- what is told -----------------------------------------------------------------------------------------------
 
@@ -390,3 +435,9 @@ class PayPal:
         except sdk.Over:
             return
         raise AssertionError("the SDK did not send anything")
+
+
+def _unless_waiting(seen: Outcome[Payment], answer: wire.Answer) -> Outcome[Payment]:
+    """An order that still waits to be captured tells nothing of why it was not: it is looked at again later."""
+    is_waiting = isinstance(seen, Done) and seen.value.state == PaymentState.APPROVED
+    return wire.unknown_of(answer) if is_waiting else seen

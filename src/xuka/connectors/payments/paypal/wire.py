@@ -1,4 +1,4 @@
-"""PayPal's words (Orders v2, Payments v2, Webhooks v1, Transaction Search v1) <-> ours. Pure.
+"""PayPal's words (Orders v2, Payments v2, Payment Method Tokens v3, Webhooks v1, Transaction Search v1) <-> ours. Pure.
 
 Whatever is not listed here is ``Unknown``. Sources: see README.md.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any, TypeVar
@@ -24,8 +24,10 @@ from xuka.payments.contract import (
     Reason,
     Refund,
     RefundState,
+    SavedMethod,
     Settled,
     SettledKind,
+    masked,
 )
 
 T = TypeVar("T")
@@ -55,7 +57,8 @@ LOCALES: Mapping[str, str] = {
     "en": "en-GB",
 }
 
-OPEN = frozenset({"CREATED", "SAVED", "PAYER_ACTION_REQUIRED"})
+UNTOUCHED = frozenset({"CREATED", "SAVED"})
+OPEN = UNTOUCHED | {"PAYER_ACTION_REQUIRED"}
 CAPTURES: Mapping[str, PaymentState] = {
     "COMPLETED": PaymentState.PAID,
     "REFUNDED": PaymentState.PAID,
@@ -76,6 +79,7 @@ REFUSALS: Mapping[str, Reason] = {
     "invalid_client": Reason.NOT_AUTHORISED,
     "AUTHENTICATION_FAILURE": Reason.NOT_AUTHORISED,
     "NOT_AUTHORIZED": Reason.NOT_AUTHORISED,
+    "NOT_ENABLED_TO_VAULT_PAYMENT_SOURCE": Reason.NOT_AUTHORISED,
     "PERMISSION_DENIED": Reason.NOT_AUTHORISED,
     "PAYEE_ACCOUNT_RESTRICTED": Reason.NOT_AUTHORISED,
     "INVALID_REQUEST": Reason.BAD_REQUEST,
@@ -105,13 +109,36 @@ DECLINED = frozenset(
         "MAX_NUMBER_OF_PAYMENT_ATTEMPTS_EXCEEDED",
         "PAYER_ACCOUNT_LOCKED_OR_CLOSED",
         "PAYER_ACCOUNT_RESTRICTED",
+        "PAYER_ACTION_REQUIRED",
         "PAYER_CANNOT_PAY",
         "REDIRECT_PAYER_FOR_ALTERNATE_FUNDING",
         "TRANSACTION_REFUSED",
     }
 )
+# Of these the ones that the payer can overcome, where it was tried while they were not there.
+PAYER_WANTED = frozenset({"PAYER_ACTION_REQUIRED", "REDIRECT_PAYER_FOR_ALTERNATE_FUNDING"})
+# What was kept is not there any more, or its owner took the agreement back at PayPal.
+GONE = frozenset(
+    {
+        "AGREEMENT_ALREADY_CANCELLED",
+        "BILLING_AGREEMENT_NOT_FOUND",
+        "IDENTIFIER_NOT_FOUND",
+        "INVALID_VAULT_ID",
+        "TOKEN_ID_NOT_FOUND",
+    }
+)
+# Of an order, or of what was kept.
+NOT_THERE = "RESOURCE_NOT_FOUND"
 # After these only a look tells.
-LOOK = frozenset({"ORDER_ALREADY_CAPTURED", "ORDER_NOT_APPROVED", "ORDER_EXPIRED", "RESOURCE_NOT_FOUND"})
+LOOK = frozenset({"ORDER_ALREADY_CAPTURED", "ORDER_NOT_APPROVED", "ORDER_EXPIRED", NOT_THERE})
+
+# The id of what is kept, as PayPal describes it; no longer than where it is stored here.
+VAULT_ID = r"[0-9A-Za-z_-]{1,120}"
+# Charged in advance by an agreed rule, of whatever amount and whenever: what a card that renews itself does.
+PATTERN = "UNSCHEDULED_PREPAID"
+# Begins the ``reference_id`` of an order that is to be paid with what was kept; behind it who begins the payment, and
+# the token.
+KEPT = "kept"
 
 DISPUTES = frozenset({"CUSTOMER.DISPUTE.CREATED", "PAYMENT.CAPTURE.REVERSED"})
 MATTERS = DISPUTES | {
@@ -170,7 +197,9 @@ def answer_of(*, status: int, content: bytes) -> Answer:
         return Answer(status, {})
     details = body.get("details")
     first = details[0] if isinstance(details, list) and details and isinstance(details[0], dict) else {}
-    issue = (first.get("issue") if status == 422 else None) or body.get("name") or body.get("error")
+    is_gone = 400 <= status < 500 and str(first.get("issue")) in GONE
+    named = first.get("issue") if status == 422 or is_gone else None
+    issue = named or body.get("name") or body.get("error")
     is_word = isinstance(issue, str) and re.fullmatch(r"[A-Za-z0-9_.]{1,80}", issue)
     return Answer(status, body, str(issue) if is_word and status >= 400 else "")
 
@@ -201,19 +230,15 @@ def token_of(answer: Answer) -> Outcome[tuple[str, int]]:
 
 
 def order_asked(ask: Ask) -> dict[str, Any]:
-    """POST /v2/checkout/orders. Raises ``Unreadable`` for an amount that PayPal cannot express."""
+    """POST /v2/checkout/orders. Raises ``Unreadable`` for an amount, or something kept, that PayPal cannot have.
+
+    With ``saved_method`` the order names nothing to pay with, so that it takes nothing: what was kept is named when it
+    is captured. An order that names it from the beginning is captured by the very call that makes it, and one whose
+    answer was lost would be found only hours later.
+    """
     least, most = LIMITS.get(ask.money.currency, (1, 0))
     if not least <= ask.money.minor <= most:
         raise Unreadable("less or more than PayPal is offered for")
-    tag = ask.language.lower()
-    shown = {
-        "return_url": ask.return_url,
-        "cancel_url": ask.return_url,
-        "user_action": "PAY_NOW",
-        "shipping_preference": "NO_SHIPPING",
-        "payment_method_preference": "IMMEDIATE_PAYMENT_REQUIRED",
-        "locale": LOCALES.get(tag) or LOCALES.get(tag.split("-")[0], "en-GB"),
-    }
     unit = {
         "custom_id": ask.key,
         # PayPal takes an invoice's number once, whatever order it is on: one more wall against a second payment.
@@ -221,11 +246,62 @@ def order_asked(ask: Ask) -> dict[str, Any]:
         "description": ask.description[:127],
         "amount": amount(ask.money),
     }
+    if ask.saved_method:
+        return {"intent": "CAPTURE", "purchase_units": [{"reference_id": _mandate(ask), **unit}]}
+    source = {"experience_context": _shown(ask)} | ({"attributes": _to_keep(ask)} if ask.save_method else {})
+    return {"intent": "CAPTURE", "purchase_units": [unit], "payment_source": {"paypal": source}}
+
+
+def _shown(ask: Ask) -> dict[str, str]:
+    tag = ask.language.lower()
     return {
-        "intent": "CAPTURE",
-        "purchase_units": [unit],
-        "payment_source": {"paypal": {"experience_context": shown}},
+        "return_url": ask.return_url,
+        "cancel_url": ask.return_url,
+        "user_action": "PAY_NOW",
+        "shipping_preference": "NO_SHIPPING",
+        "payment_method_preference": "IMMEDIATE_PAYMENT_REQUIRED",
+        "locale": LOCALES.get(tag) or LOCALES.get(tag.split("-")[0], "en-GB"),
     }
+
+
+def _to_keep(ask: Ask) -> dict[str, Any]:
+    """The payer agrees on PayPal's page that their account is kept, and it is once the money was taken."""
+    assert ask.payer, "it is kept for a customer"
+    vault = {
+        "store_in_vault": "ON_SUCCESS",
+        "usage_type": "MERCHANT",
+        "customer_type": "CONSUMER",
+        "usage_pattern": PATTERN,
+        # Two customers who share an account there each have their own: what one has forgotten stays the other's.
+        "permit_multiple_payment_tokens": True,
+    }
+    return {"customer": {"merchant_customer_id": ask.payer}, "vault": vault}
+
+
+def _mandate(ask: Ask) -> str:
+    """By which an order tells later with what it is to be paid, and who began that."""
+    if not is_token(ask.saved_method):
+        raise Unreadable("no id of what PayPal keeps")
+    return f"{KEPT}:{'merchant' if ask.off_session else 'customer'}:{ask.saved_method}"
+
+
+def _mandate_of(unit: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Who began the payment of this order, "CUSTOMER" or "MERCHANT", and the token; None when it is an order like any
+    other."""
+    found = re.fullmatch(rf"{KEPT}:(customer|merchant):({VAULT_ID})", str(unit.get("reference_id")))
+    return (found[1].upper(), found[2]) if found else None
+
+
+def charge_asked(answer: Answer) -> dict[str, Any] | None:
+    """POST /v2/checkout/orders/{id}/capture of this order, with what was kept; None for any order that is not to be
+    paid so, or not any more."""
+    units = _list(answer.body, "purchase_units")
+    mandate = _mandate_of(units[0]) if answer.status == 200 and len(units) == 1 else None
+    if mandate is None or answer.body.get("status") not in UNTOUCHED:
+        return None
+    initiator, token = mandate
+    credential = {"payment_initiator": initiator, "usage": "SUBSEQUENT", "usage_pattern": PATTERN}
+    return {"payment_source": {"paypal": {"vault_id": token, "stored_credential": credential}}}
 
 
 def refund_asked(*, key: str, money: Money) -> dict[str, Any]:
@@ -247,6 +323,21 @@ def is_reference(value: str) -> bool:
     return re.fullmatch(r"[A-Z0-9-]{10,36}", value) is not None
 
 
+def is_token(value: str) -> bool:
+    """Whether this can be PayPal's id of what it keeps."""
+    return re.fullmatch(VAULT_ID, value) is not None
+
+
+def forgotten_of(answer: Answer) -> Outcome[None]:
+    """DELETE /v3/vault/payment-tokens/{id}: gone now, or gone before."""
+    if answer.status == 204 or answer.issue in GONE:
+        return Done(None)
+    refused = refusal_of(answer)
+    if refused and refused.reason == Reason.UNKNOWN_PAYMENT:
+        return Done(None)
+    return refused or unknown_of(answer)
+
+
 def order_of(answer: Answer, *, declined: str = "") -> Outcome[Payment]:
     """An order as PayPal has it; ``declined`` is why a capture just took nothing."""
     return _read(answer, lambda body: _order(body, declined))
@@ -257,6 +348,9 @@ def _order(body: Mapping[str, Any], declined: str) -> Payment:
     key = str(unit.get("custom_id") or "")
     captures = _list(unit.get("payments"), "captures")
     if status in OPEN or (status == "APPROVED" and declined):
+        if mandate := _mandate_of(unit):
+            wanted = "PAYER_ACTION_REQUIRED" if status == "PAYER_ACTION_REQUIRED" else ""
+            return _by_mandate(Payment(reference, key, PaymentState.APPROVED), mandate[0], declined or wanted)
         return Payment(reference, key, PaymentState.OPEN, url=_page(body), declined=declined)
     if status == "APPROVED" and not captures:
         return Payment(reference, key, PaymentState.APPROVED)
@@ -264,7 +358,33 @@ def _order(body: Mapping[str, Any], declined: str) -> Payment:
         return Payment(reference, key, PaymentState.CLOSED, declined=declined)
     if status != "COMPLETED" or len(captures) != 1:
         raise Unreadable("an order of an unlisted status, or not captured once")
-    return _captured(reference, key, captures[0], declined)
+    seen = _captured(reference, key, captures[0], declined)
+    return replace(seen, saved_method=_saved(body)) if seen.state == PaymentState.PAID else seen
+
+
+def _by_mandate(order: Payment, initiator: str, declined: str) -> Payment:
+    """An order that is to be paid with what was kept: nobody has to approve it. Once that was refused it is over:
+    nobody is shown a page where it could be paid."""
+    if not declined:
+        return order
+    return replace(
+        order,
+        state=PaymentState.CLOSED,
+        declined=declined,
+        needs_customer=initiator == "MERCHANT" and declined in PAYER_WANTED,
+        method_gone=declined in GONE | {NOT_THERE},
+    )
+
+
+def _saved(body: Mapping[str, Any]) -> SavedMethod | None:
+    """What this payment kept; None when nothing was to be kept, when PayPal only took note of it (status APPROVED, its
+    token comes later), or when it cannot be read: the money counts more."""
+    account = _inside(_inside(body, "payment_source"), "paypal")
+    vault = _inside(_inside(account, "attributes"), "vault")
+    token = str(vault.get("id") or "")
+    if vault.get("status") != "VAULTED" or not is_token(token):
+        return None
+    return SavedMethod(token, masked(str(account.get("email_address") or "")))
 
 
 def _captured(reference: str, key: str, capture: Mapping[str, Any], declined: str) -> Payment:
@@ -485,6 +605,11 @@ def _page(body: Mapping[str, Any]) -> str:
 def _list(row: Any, name: str) -> list[Mapping[str, Any]]:
     found = row.get(name) if isinstance(row, dict) else None
     return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+
+
+def _inside(row: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    found = row.get(name)
+    return found if isinstance(found, dict) else {}
 
 
 def _text(row: Mapping[str, Any], name: str) -> str:
