@@ -54,8 +54,10 @@ class Till:
             return_url="http://shop.test/back", language="en", save_method=True, now=self.shop.now,
         )  # fmt: skip
         desk = self.desks[payment.provider]
-        desk.pay(next(page for page, key in desk.open_pages().items() if key == rules.words_of(payment.id)))
-        payments.look_now(cause=order.id, now=self.shop.now)
+        page = next((page for page, key in desk.open_pages().items() if key == rules.words_of(payment.id)), None)
+        if page is not None:  # time may have run out while it was asked for
+            desk.pay(page)
+            payments.look_now(cause=order.id, now=self.shop.now)
 
     # -- what customers do -------------------------------------------------------------------------------------
 
