@@ -73,9 +73,10 @@ class Auto:
             "price": Money(version.price_minor, version.currency),
             "ceiling": Money(ceiling, version.currency),
             "pay_with": PayWith.WALLET,
+            "consent": CONSENT,
         }
         return autorenewal.switch_on(
-            line_id=self.line, customer=self.trade.customer(self.person), trigger=trigger, consent=CONSENT,
+            line_id=self.line, customer=self.trade.customer(self.person), trigger=trigger,
             now=self.trade.now, **{**told, **more},
         )  # fmt: skip
 
@@ -224,6 +225,14 @@ def test_every_change_leaves_a_fact(auto: Auto) -> None:
     auto.off()
     assert auto.facts() == ["switched_on", "planned", "ordered", "charged", "planned", "switched_off"]
     assert (auto.row.state, auto.row.reason, auto.row.next_due_at) == ("off", "customer", None)
+
+
+def test_agreed_to_anew_the_row_has_the_new_words_and_the_journal_has_both(auto: Auto) -> None:
+    auto.on()
+    auto.on(consent=Consent("同意。", "zh-hans"))
+    agreed = [fact.after for fact in journal.facts_about(auto.line) if fact.what == "autorenewal.switched_on"]
+    assert [(one["words"], one["language"]) for one in agreed] == [("I agree.", "en"), ("同意。", "zh-hans")]
+    assert (auto.row.consent_words, auto.row.consent_language) == ("同意。", "zh-hans")
 
 
 def test_a_server_that_was_down_for_three_weeks_catches_up_once(auto: Auto) -> None:

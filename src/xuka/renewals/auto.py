@@ -581,6 +581,8 @@ def _record(auto: AutoRenewal, what: str, *, who: str, now: datetime, order: UUI
         after |= {
             "price_minor": auto.price_minor, "ceiling_minor": auto.ceiling_minor, "currency": auto.currency,
             "trigger": str(auto.trigger), "number": auto.number, "pay_with": str(auto.pay_with),
-            "consent": auto.consent_version, "saved": str(auto.saved_method_id or ""),
+            "saved": str(auto.saved_method_id or ""),
+            # The row has the words that hold now; the journal all that were ever agreed to.
+            "consent": auto.consent_version, "language": auto.consent_language, "words": auto.consent_words,
         }  # fmt: skip
     journal.record(what=f"autorenewal.{what}", subject=auto.line_id, who=who, why=auto.reason, after=after, now=now)
