@@ -30,7 +30,7 @@ from xuka.renewals.rules import Next, Situation, Step
 
 RENEWALS = int(os.environ.get("XUKA_RENEWALS", "20"))
 CHOSEN = [int(seed) for seed in os.environ.get("XUKA_SEED", "").split()]
-SEEDS = CHOSEN or range(int(os.environ.get("XUKA_SEEDS", "5")))
+SEEDS = CHOSEN or range(int(os.environ.get("XUKA_SEEDS", "4")))
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
