@@ -14,6 +14,7 @@ from xuka.kernel.money import Money
 from xuka.payments import operations as payments
 from xuka.payments import providers, queries
 from xuka.payments.models import Health, Payment
+from xuka.receipts import queries as receipts
 from xuka.renewals import operations as renewals
 from xuka.renewals.models import Order
 
@@ -106,6 +107,8 @@ def test_a_renewal_is_paid_in_any_of_them_and_goes_on(till: Till, method: str) -
     payment = till.payment(payment)
     assert (payment.state, payment.client_ip) == ("paid", "")
     assert order_now(order).state == "active"
+    (receipt,) = receipts.receipts_about(order.id)
+    assert receipt.document["paid_with"] == [{"method": method, "amount_minor": 12_90}]
     offered = queries.methods_offered(
         market="BE", money=Money(12_90, "EUR"), now=till.trade.now, customer=order.customer_id
     )
