@@ -507,7 +507,7 @@ def pay(
 
     Raises:
         UnknownOrder: no such order of this customer.
-        CannotPay: "not_waiting", "method", "amount", "per_day", "down" or "card"; nothing was asked.
+        CannotPay: "not_waiting", "method", "amount", "per_day", "down" or "saved"; nothing was asked.
         payments.DifferentPayment: this id was used for another payment.
     """
     with transaction.atomic():
