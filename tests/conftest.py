@@ -7,17 +7,25 @@ pytest-xdist's workers share it, each with a database of its own. ``PGBIN`` choo
 from __future__ import annotations
 
 import atexit
+import fcntl
 import gc
 import logging
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import pytest
+
+if TYPE_CHECKING:
+    from pytest_django.plugin import DjangoDbBlocker
 
 _run = ExitStack()
 
@@ -42,6 +50,7 @@ def _prepare_environment() -> None:
     os.environ.pop("XUKA_DEMO", None)
     if "DATABASE_URL" not in os.environ:
         os.environ["DATABASE_URL"] = _run.enter_context(postgres.running(var / "postgres", settings=postgres.THROWAWAY))
+    _run.callback(lambda: _drop_migrated())
 
 
 if "PYTEST_XDIST_WORKER" not in os.environ:
@@ -75,8 +84,35 @@ def pytest_unconfigure() -> None:
     _run.close()
 
 
-# What migrations put there, and every test finds.
-_KEPT = {"django_migrations", "django_content_type", "auth_permission", "procrastinate_version"}
+_MIGRATED = "xuka_migrated"
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(
+    django_db_modify_db_settings_parallel_suffix: None, django_db_blocker: DjangoDbBlocker
+) -> None:
+    """Migrated once a run: every worker's database is a copy of that one."""
+    from django.db import connection
+
+    with (Path(os.environ["XUKA_VAR"]) / "migrated").open("a+") as mark, django_db_blocker.unblock():
+        fcntl.flock(mark, fcntl.LOCK_EX)  # the first worker migrates, the others wait for it
+        mark.seek(0)
+        if not mark.read():
+            _drop_migrated(then="create database")
+            url = urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{_MIGRATED}").geturl()
+            command = [sys.executable, "-m", "django", "migrate", "--verbosity", "0"]
+            subprocess.run(command, env=os.environ | {"DATABASE_URL": url}, check=True)
+            mark.write("done")
+    connection.settings_dict["TEST"]["TEMPLATE"] = _MIGRATED
+
+
+def _drop_migrated(*, then: str = "") -> None:
+    import psycopg
+
+    with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as server:
+        server.execute(f"drop database if exists {_MIGRATED}")
+        if then:
+            server.execute(f"{then} {_MIGRATED}")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -87,16 +123,13 @@ def _emptied_by_deleting() -> Iterator[None]:
     from django.db import connection
     from django.test import TransactionTestCase
 
+    from tests import kept_rows
+
     tables: list[str] = []
 
     def empty(self: object) -> None:
+        tables.extend(() if tables else map(connection.ops.quote_name, kept_rows.tables()))
         with connection.cursor() as cursor:
-            if not tables:
-                cursor.execute(
-                    "select quote_ident(relname) from pg_class where relkind in ('r', 'p') and not relispartition"
-                    " and relnamespace = 'public'::regnamespace"
-                )
-                tables.extend(name for (name,) in cursor.fetchall() if name not in _KEPT)
             # In this role neither foreign keys nor our own walls against deleting are heard.
             cursor.execute(
                 "begin; set local session_replication_role = replica; "

@@ -116,7 +116,7 @@ class Shop:
         self, seed: int, patch: pytest.MonkeyPatch, *, new_esims: float = 0.0, stop_at: str | None = None
     ) -> None:
         self.new_esims, self.stop_at = new_esims, stop_at
-        call_command("flush", verbosity=0, interactive=False)
+        call_command("flush", verbosity=0, interactive=False, reset_sequences=False)
         with connection.cursor() as cursor:  # a table that Django does not manage
             cursor.execute("truncate procrastinate_jobs cascade")
         self.seed, self.random = seed, Random(seed)
