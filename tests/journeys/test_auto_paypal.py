@@ -11,7 +11,9 @@ from uuid import uuid4
 import pytest
 from django.conf import settings
 from django.core.cache import cache
+from django.db import connection
 from django.test import Client
+from procrastinate.contrib.django.models import ProcrastinateJob
 
 from sandbox.transport import InProcess
 from sandbox.wallets.paypal import CLIENT, SECRET, WEBHOOK, PayPalTill, paypal
@@ -22,6 +24,7 @@ from tests.journeys.test_auto_card import DUE, END, HOUR, WEEK, Carded
 from tests.journeys.test_auto_renewal import BEGIN, Auto, Post, drain
 from xuka.accounts import operations as accounts
 from xuka.interfaces.jobs import letters
+from xuka.journal import queries as journal
 from xuka.messaging import operations as messaging
 from xuka.messaging.models import Message
 from xuka.payments import operations as payments
@@ -166,6 +169,25 @@ def test_who_presses_for_what_is_kept_and_is_declined_pays_on_the_page(auto: Kep
     assert (auto.states(), auto.taken()) == (["active"], 12_90)
 
 
+def test_what_its_owner_called_off_at_paypal_takes_nothing_is_told_and_offered_no_more(auto: Kept) -> None:
+    auto.agree()
+    auto.shop.paypal.vault.clear()
+    order = auto.shop.buy()
+    payment = auto.shop.pay(order, saved_method=auto.saved.id)
+    assert (payment.state, payment.reason, auto.taken()) == ("closed", "method_gone", 0)
+    assert queries.saved_methods(auto.owner) == []
+    page = seen_by_xiaoyu(auto, f"/orders/{order.id}/")
+    assert "What you had saved is no longer valid at the payment service. Nothing was charged." in page
+    auto.trade.work()
+    assert (auto.row.state, auto.row.reason) == ("paused", "saved_forgotten"), "her card is not left to find out"
+    (fact,) = journal.facts_about(auto.saved.id)[-1:]
+    assert (fact.what, fact.who) == ("saved_method.gone", "provider:paypal")
+    auto.shop.approve(order, auto.shop.pay(order, save_method=True))
+    assert (auto.states(), auto.taken()) == (["active"], 12_90)
+    (anew,) = queries.saved_methods(auto.owner)
+    assert anew.reference != auto.saved.reference
+
+
 def test_while_it_is_not_known_nobody_is_asked_to_pay_again(auto: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
     order = auto.shop.buy()
     with monkeypatch.context() as patch:
@@ -174,18 +196,23 @@ def test_while_it_is_not_known_nobody_is_asked_to_pay_again(auto: Kept, monkeypa
             auto.shop.pay(order, saved_method=auto.saved.id)
     (payment,) = queries.payments_about(order.id)
     assert payment.state == "approved"
-    cache.clear()
-    web = Client()
-    web.force_login(auto.trade.shop.people["xiaoyu"], backend=settings.AUTHENTICATION_BACKENDS[0])
-    web.cookies["django_language"] = "en"
-    accounts.set_language(customer=auto.owner, language="en", now=BEGIN)
-    assert "Please do not pay again." in web.get(f"/orders/{order.id}/").content.decode()
+    assert "Please do not pay again." in seen_by_xiaoyu(auto, f"/orders/{order.id}/")
     auto.trade.work()
     assert (auto.states(), auto.taken()) == (["active"], 12_90)
 
 
 def dies(**told: Any) -> bool:
     raise Killed
+
+
+def seen_by_xiaoyu(auto: Kept, path: str) -> str:
+    """The page of hers at this path, in English."""
+    cache.clear()
+    web = Client()
+    web.force_login(auto.trade.shop.people["xiaoyu"], backend=settings.AUTHENTICATION_BACKENDS[0])
+    web.cookies["django_language"] = "en"
+    accounts.set_language(customer=auto.owner, language="en", now=BEGIN)
+    return web.get(path).content.decode()
 
 
 # -- charged -------------------------------------------------------------------------------------------------------
@@ -278,6 +305,15 @@ def test_an_account_that_is_forgotten_pauses_it_and_paypal_keeps_it_no_more(auto
     auto.until(DUE + timedelta(days=1))
     assert (auto.row.state, auto.row.reason, auto.row.next_due_at) == ("paused", "saved_forgotten", None)
     assert (auto.placed(), auto.taken()) == ([], 0)
+
+
+def test_what_waited_under_the_jobs_old_name_is_forgotten_at_paypal_too(auto: Kept) -> None:
+    auto.forget()
+    assert ProcrastinateJob.objects.filter(task_name="forget_method", status="todo").count() == 1
+    with connection.cursor() as cursor:
+        cursor.execute("update procrastinate_jobs set task_name = 'forget_card' where task_name = 'forget_method'")
+    auto.trade.work()
+    assert auto.shop.paypal.vault == {}
 
 
 def test_what_its_owner_called_off_at_paypal_is_not_charged_and_pauses_it(auto: Kept) -> None:

@@ -24,7 +24,7 @@ from tests.journeys.web_world import uuid_of
 from xuka.interfaces.web import demo
 from xuka.messaging.models import Attachment, Message
 from xuka.payments import operations as payments
-from xuka.payments import queries
+from xuka.payments import providers, queries
 from xuka.payments.models import Event, Payment, SavedMethod
 from xuka.renewals.models import Order
 
@@ -157,6 +157,23 @@ def test_directly_above_the_button_stands_all_that_the_law_demands(till: Till) -
     ]  # fmt: skip
     places = [told.index(part) for part in parts]
     assert places == sorted(places)
+
+
+@pytest.mark.parametrize("keeps", [(), ("card",), ("card", "paypal")])
+def test_nothing_saved_is_spoken_of_where_nothing_can_be_saved(
+    till: Till, settings: Any, keeps: tuple[str, ...]
+) -> None:
+    stripe = settings.PROVIDERS["stripe"] | {"methods": ["card", "paypal"], "keeps": keeps}
+    settings.PROVIDERS = {"stripe": stripe}
+    providers.provider.cache_clear()
+    told = text_of(Customer(till, "emma").check_page())
+    card = "By card, at once: it is charged when you confirm on the payment page"
+    assert f"{card}, or right after you order with a saved card." in told if "card" in keeps else f"{card}." in told
+    account = (
+        "With PayPal, at once: it is charged when you confirm it there, or right after you order with a saved account"
+    )
+    assert account in told if "paypal" in keeps else "With PayPal, at once when you confirm it there." in told
+    assert ("saved" in told, "Keep my PayPal account" in told) == (bool(keeps), "paypal" in keeps)
 
 
 def test_in_chinese_the_button_says_that_ordering_is_paying(till: Till) -> None:

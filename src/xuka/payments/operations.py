@@ -388,6 +388,20 @@ def _close_for_good(payment: Payment, now: datetime) -> None:
         journal.record(
             what="payment.closed", subject=payment.cause, who=_who(payment), why=payment.reason, after=told, now=now
         )
+        if payment.reason == contract.Reason.METHOD_GONE:
+            _offer_no_more(payment, now)
+
+
+def _offer_no_more(payment: Payment, now: datetime) -> None:
+    """The provider keeps no more what this was to be paid with: called off there, or deleted. So do we."""
+    gone = SavedMethod.objects.filter(
+        customer_id=payment.customer_id, provider=payment.provider, is_live=payment.is_live,
+        reference=payment.saved_method, forgotten_at__isnull=True,
+    )  # fmt: skip
+    for saved in gone.select_for_update():
+        saved.forgotten_at = now
+        saved.save(update_fields=["forgotten_at"])
+        journal.record(what="saved_method.gone", subject=saved.id, who=_who(payment), now=now)
 
 
 def _end(payment: Payment, state: PaymentState, now: datetime) -> None:

@@ -78,6 +78,7 @@ REACTIONS: Mapping[str, tuple[str, ...]] = {
     "payout.paid": ("tell_payout",),
     "payout.declined": ("tell_payout",),
     "saved_method.forgotten": ("forget_method", "pause_auto_of_method"),
+    "saved_method.gone": ("pause_auto_of_method",),
     "message.queued": ("send_message",),
     "message.stale": ("put_back_reminders",),
     "message.failed": ("note_message_failed",),

@@ -295,7 +295,7 @@ def _chart(now: datetime) -> chart.Chart | None:
 def _ways() -> Ways:
     total, tax, none = Money(1290, "EUR"), Money(224, "EUR"), Money(0, "EUR")
     wallet = Way("wallet", "wallet", gettext("Wallet"), gettext("Paid at once."), total, tax, none, is_chosen=True)
-    card = Way("card", "card", gettext("Card"), "Visa, Mastercard", total, tax, Money(35, "EUR"), offers_to_keep=True)
+    card = Way("card", "card", gettext("Card"), "Visa, Mastercard", total, tax, Money(35, "EUR"), can_be_saved=True)
     off = Way("other", "card", gettext("Card"), "", total, tax, none, why_not=gettext("Not available at the moment."))
     return Ways((wallet, card, off))
 

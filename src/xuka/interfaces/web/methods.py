@@ -55,17 +55,19 @@ def says(method: str, *, pays_within: timedelta | None = None) -> str:
             return gettext("You confirm it with %(name)s, which opens next.") % told
 
 
-def when(method: str) -> str:
+def when(method: str, *, can_be_saved: bool) -> str:
     """When and how the money is taken: one of the facts before the button."""
     match method:
         case "wallet":
             return gettext("From your wallet, at once when you order.")
+        case "card" if not can_be_saved:
+            return gettext("By card, at once: it is charged when you confirm on the payment page.")
         case "card":
             return gettext(
                 "By card, at once: it is charged when you confirm on the payment page, or right after you order with a "
                 "saved card."
             )
-        case "paypal":
+        case "paypal" if can_be_saved:
             return gettext(
                 "With PayPal, at once: it is charged when you confirm it there, or right after you order with a saved "
                 "account."

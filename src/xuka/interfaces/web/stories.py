@@ -35,7 +35,7 @@ class Paying:
     """How the payment of a waiting order stands.
 
     Args:
-        state: "" (none was begun), "open", "starting", "processing", "declined" or "ended".
+        state: "" (none was begun), "open", "starting", "processing", "declined", "gone" or "ended".
         payment_id: the payment to go on with, if there is one.
         is_kept: what was kept is charged; there is no page on which it could be seen.
     """
@@ -78,6 +78,8 @@ def paying(order_id: UUID) -> Paying:
     last = told[-1] if told else None
     if last is None:
         return Paying()
+    if last.reason == "method_gone":
+        return _of(last, "gone")
     return _of(last, "declined" if last.reason in DECLINED else "ended")
 
 
@@ -215,6 +217,10 @@ def _unpaid(progress: Progress, money: Trail, paying: Paying, zone: str, now: da
             first = gettext("Your bank or the payment service declined the payment. Nothing was charged.")
             then = gettext("Try another card or another way to pay; the bank knows why it declined.")
             title, says = gettext("The payment was declined"), (first, then, ends)
+        case "gone":
+            first = gettext("What you had saved is no longer valid at the payment service. Nothing was charged.")
+            then = gettext("Choose how to pay below; what you pay with can be saved again.")
+            title, says = gettext("Your order is not paid yet"), (first, then, ends)
         case "ended":
             first = gettext("The payment was not finished. Nothing was charged.")
             title, says = gettext("Your order is not paid yet"), (first, ends)

@@ -26,7 +26,7 @@ class Way:
         why_not: a sentence when it cannot be chosen now, else "".
         is_down: it comes back by itself.
         total, tax: what is paid this way, the fee inside; the tax inside that.
-        offers_to_keep: a new one, which may be kept with the person's consent.
+        can_be_saved: what is new may be kept with the person's consent; what was kept is charged right after the order.
     """
 
     value: str
@@ -38,13 +38,18 @@ class Way:
     fee: Money
     why_not: str = ""
     is_down: bool = False
-    offers_to_keep: bool = False
+    can_be_saved: bool = False
     is_chosen: bool = False
+
+    @property
+    def offers_to_keep(self) -> bool:
+        """A new one, which may be kept."""
+        return self.can_be_saved and self.value == self.kind
 
     @property
     def when(self) -> str:
         """When and how the money is taken."""
-        return methods.when(self.kind)
+        return methods.when(self.kind, can_be_saved=self.can_be_saved)
 
     @property
     def if_it_fails(self) -> str:
@@ -121,6 +126,7 @@ def to_pay(
             fee=fee,
             why_not=_not_offered(offered, zone),
             is_down=offered.why_not == "down",
+            can_be_saved=offered.can_be_saved,
         )
         if offered.can_be_saved:
             found += [_kept(way, one, now) for one in kept if (one.provider, one.method) == (offered.provider, name)]
@@ -140,7 +146,7 @@ def _wallet(plain: Way, balance: Money) -> Way:
 
 def _new(way: Way, offered: Offered) -> Way:
     more = methods.says(offered.method, pays_within=offered.pays_within)
-    return replace(way, says=methods.name(offered.method), more=more, offers_to_keep=offered.can_be_saved)
+    return replace(way, says=methods.name(offered.method), more=more)
 
 
 def _kept(way: Way, saved: SavedMethod, now: datetime) -> Way:
