@@ -47,6 +47,7 @@ test-15: setup
 
 soak: setup
 	XUKA_SEEDS=200 XUKA_RENEWALS=50 $(PYTEST) tests/simulation $(ARGS)
+	XUKA_SEEDS=200 $(PYTEST) -m hypothesis $(ARGS) tests
 	$(PYTEST) -m soak $(ARGS) || [ $$? = 5 ]
 
 # make -k check goes on after the first that fails.

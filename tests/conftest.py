@@ -17,7 +17,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
-from functools import lru_cache
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -58,10 +58,24 @@ if "PYTEST_XDIST_WORKER" not in os.environ:
 
 
 def pytest_configure() -> None:
-    """Read the settings: pytest-django, which comes last, sets Django up once they are."""
+    """Read the settings: pytest-django, which comes last, sets Django up once they are.
+
+    Hypothesis tries the same examples every time, so that a change is judged by itself; ``make soak`` tries others.
+    """
+    import hypothesis
     from django.conf import settings
+    from hypothesis import HealthCheck
 
     assert settings.DATABASES
+    hypothesis.settings.register_profile(
+        "xuka",
+        derandomize="XUKA_SEEDS" not in os.environ,
+        database=None,
+        deadline=None,
+        # How long it takes depends on the machine. Fixtures that are left as they were may serve many examples.
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+    )
+    hypothesis.settings.load_profile("xuka")
 
 
 def pytest_collection_finish() -> None:
@@ -147,13 +161,31 @@ def _each_file_is_read_once() -> None:
     """A thousand tests load the same catalogue: a file of the same bytes is parsed once a process, and stored anew."""
     from xuka.catalogue import operations
 
-    parse = operations._read
-    known = lru_cache(maxsize=32)(lambda path, content: parse(path))
+    parse, known = operations._read, {}
 
     def read(path: Path) -> object:
-        return known(path, path.read_bytes()) if path.is_file() else parse(path)
+        content = path.read_bytes() if path.is_file() else None
+        if content is None or content not in known:
+            known[content] = parse(path)
+        return replace(known[content], path=path)
 
     operations._read = read  # pyright: ignore[reportAttributeAccessIssue, reportPrivateUsage]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _static_files_are_found_once() -> None:
+    """Each test's client has a chain of middleware of its own, and the files are the same for all."""
+    from whitenoise.middleware import WhiteNoiseMiddleware
+
+    find, found = WhiteNoiseMiddleware.add_files_from_finders, {}
+
+    def once(noise: WhiteNoiseMiddleware) -> None:
+        if not found:
+            find(noise)
+            found.update(noise.files)
+        noise.files.update(found)
+
+    WhiteNoiseMiddleware.add_files_from_finders = once
 
 
 @pytest.fixture(scope="session", autouse=True)

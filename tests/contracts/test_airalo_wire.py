@@ -405,7 +405,7 @@ _json = st.recursive(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(body=_json, status=st.sampled_from([200, 201, 401, 403, 404, 422, 429, 500]))
 def test_no_answer_makes_a_reader_fall_over_or_believe(body: Any, status: int) -> None:
     answer = made_up(body, status)

@@ -66,7 +66,7 @@ def test_the_same_phone_lives_the_same_life_and_another_seed_or_card_another() -
     assert (len(first), volume(first) // 10**6) == (3290, 24_864), "the same on every machine"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     profile=st.sampled_from(sorted(PROFILES)),
     at=st.lists(st.integers(0, 40 * 86_400), min_size=2, max_size=6, unique=True).map(sorted),

@@ -379,7 +379,7 @@ def started_with(name: str, status: int) -> Any:
         max_leaves=12,
     ),
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_no_answer_makes_a_reader_fall_over(status: int, body: Any) -> None:
     answer = wire.answer_of(status=status, content=json.dumps(body).encode(), headers={})
     for outcome in (
@@ -394,7 +394,7 @@ def test_no_answer_makes_a_reader_fall_over(status: int, body: Any) -> None:
 
 
 @given(content=st.binary(max_size=60))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_no_bytes_make_a_reader_fall_over(content: bytes) -> None:
     answer = wire.answer_of(status=200, content=content, headers={"retry-after": "soon", "request-id": "\n"})
     assert (answer.retry_after, answer.request) == (None, "")
@@ -614,7 +614,7 @@ def test_an_event_of_the_other_mode_is_forged() -> None:
 
 
 @given(signature=st.text(max_size=80), body=st.binary(max_size=40))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_whatever_a_stranger_sends_is_forged(signature: str, body: bytes) -> None:
     with pytest.raises(Forged):
         told(body, signature)

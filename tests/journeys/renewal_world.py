@@ -13,6 +13,7 @@ import httpx
 import pytest
 from django.db import connection
 from django.db.models import Min
+from django.utils import translation
 
 from sandbox.carrier.app import application
 from sandbox.carrier.world import World
@@ -24,6 +25,7 @@ from xuka.activation.models import Attempt
 from xuka.activation.rules import key_of, words_of
 from xuka.interfaces import clock
 from xuka.interfaces.jobs import tasks
+from xuka.interfaces.web.paper import pdf, words
 from xuka.journal import queries as journal
 from xuka.kernel.money import Money
 from xuka.ledger import operations as ledger
@@ -34,6 +36,7 @@ from xuka.lines.models import Line
 from xuka.messaging import queries as messaging
 from xuka.payments import queries as payments
 from xuka.payments.models import Payment, Refund
+from xuka.receipts.models import Receipt
 from xuka.renewals import operations as renewals
 from xuka.renewals import queries as renewals_queries
 from xuka.renewals import withdrawal
@@ -259,10 +262,18 @@ class Wire(InProcess):
         return response
 
 
+def undrawn(receipt: Receipt, language: str) -> tuple[str, str, bytes]:
+    """As ``pdf.attachment``, with nothing on it."""
+    with translation.override(language):
+        return words.file_name(receipt), "application/pdf", b"%PDF-1.7"
+
+
 @contextmanager
 def at_work(settings: Any, patch: pytest.MonkeyPatch) -> Iterator[Trade]:
-    """A shop at work on the test's database. At the end its books must be right."""
+    """A shop at work on the test's database; its papers are not drawn, which takes long. At the end its books must be
+    right."""
     trade = Trade()
+    patch.setattr(pdf, "attachment", undrawn)
     settings.CARRIERS = {
         "airalo": {
             "connector": "xuka.connectors.carriers.airalo.connector.Airalo",

@@ -20,7 +20,7 @@ from tests.journeys.payment_world import Till
 from tests.journeys.renewal_world import BEGIN, Killed
 from tests.journeys.test_auto_renewal import Auto, Post, drain, filled
 from xuka.accounts import operations as accounts
-from xuka.interfaces.jobs import autorenewing, letters, unwritten
+from xuka.interfaces.jobs import autorenewing, unwritten
 from xuka.kernel import ids
 from xuka.kernel.money import Money
 from xuka.messaging import operations as messaging
@@ -89,7 +89,6 @@ class Carded(Auto):
 @pytest.fixture
 def auto(transactional_db: None, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Carded]:
     monkeypatch.setattr(messaging, "channel", lambda name: Post())
-    monkeypatch.setattr(letters.papers, "with_letter", lambda order, kind, now: ())
     with payment_world.with_a_till(settings, monkeypatch) as till:
         yield Carded(till)
 
@@ -98,7 +97,6 @@ def auto(transactional_db: None, settings: Any, monkeypatch: pytest.MonkeyPatch)
 def account(transactional_db: None, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Carded]:
     """The same with a PayPal account that Stripe keeps."""
     monkeypatch.setattr(messaging, "channel", lambda name: Post())
-    monkeypatch.setattr(letters.papers, "with_letter", lambda order, kind, now: ())
     with payment_world.with_a_till(settings, monkeypatch) as till:
         settings.PROVIDERS["stripe"] |= {"methods": ["card", "paypal"], "keeps": ["card", "paypal"]}
         providers.provider.cache_clear()

@@ -23,7 +23,6 @@ from tests.journeys.renewal_world import Killed, Trade
 from tests.journeys.test_auto_card import DUE, END, HOUR, WEEK, Carded
 from tests.journeys.test_auto_renewal import BEGIN, Auto, Post, drain
 from xuka.accounts import operations as accounts
-from xuka.interfaces.jobs import letters
 from xuka.journal import queries as journal
 from xuka.messaging import operations as messaging
 from xuka.messaging.models import Message
@@ -99,7 +98,6 @@ class Kept(Carded):
 def at_paypal(settings: Any, patch: pytest.MonkeyPatch) -> Iterator[PayPalShop]:
     """At the end its books must be right."""
     patch.setattr(messaging, "channel", lambda name: Post())
-    patch.setattr(letters.papers, "with_letter", lambda order, kind, now: ())
     with renewal_world.at_work(settings, patch) as trade:
         shop = PayPalShop(trade)
         settings.PROVIDERS = {

@@ -23,7 +23,7 @@ from tests.journeys.renewal_world import BEGIN, Killed, Trade
 from xuka.accounts import operations as accounts
 from xuka.catalogue import queries as catalogue
 from xuka.catalogue.models import Plan, PlanVersion
-from xuka.interfaces.jobs import letters, reminding, tasks
+from xuka.interfaces.jobs import reminding, tasks
 from xuka.journal import queries as journal
 from xuka.kernel import ids
 from xuka.kernel.money import Money
@@ -150,9 +150,8 @@ class Post:
 
 @pytest.fixture
 def trade(transactional_db: None, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Trade]:
-    """The shop at work; its letters go without their papers, which take long to draw."""
+    """The shop at work; its letters arrive."""
     monkeypatch.setattr(messaging, "channel", lambda name: Post())
-    monkeypatch.setattr(letters.papers, "with_letter", lambda order, kind, now: ())
     with renewal_world.at_work(settings, monkeypatch) as trade:
         yield trade
 

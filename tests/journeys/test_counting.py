@@ -307,7 +307,7 @@ def test_any_order_repetition_and_batching_gives_the_same_counters_crossings_and
         counting.pool(pooled, NOW)
         counting.lay_out(line_ids=pooled, now=NOW)
 
-    @settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=20, suppress_health_check=list(HealthCheck))
     @given(use=some_use(), draw=st.data())
     def holds(use: list[tuple[str, int, int, bool, bool, int]], draw: st.DataObject) -> None:
         begin_anew()

@@ -12,7 +12,7 @@ from django.conf import settings
 from django.core.cache import cache
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
-from hypothesis import HealthCheck, given
+from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
@@ -128,7 +128,7 @@ def test_a_hostile_language_header_still_gets_the_page_in_a_language_of_ours(sho
 
 
 @given(query=st.text(max_size=200))
-@examples(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(max_examples=40)
 def test_any_text_in_an_address_gets_an_answer(shop: Shop, query: str) -> None:
     for path in ("/", "/plans/", "/plans/compare/", "/contact/"):
         keys = ("country", "network", "length", "voice", "hotspot", "abroad", "plan", "until", "card")

@@ -27,7 +27,7 @@ SVG = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1 1"><path d="M0 0h1
 @example(0xFFFF00)
 @example(0x0000FF)
 @example(0x808080)
-@hypothesis_settings(max_examples=150, deadline=None)
+@hypothesis_settings(max_examples=150)
 def test_any_colour_of_a_seller_can_be_read(number: int) -> None:
     for shades, ground in zip(look.shades(f"#{number:06x}"), (look.LIGHT, look.DARK), strict=True):
         pairs = [(text, under) for text in (shades.brand, shades.strong) for under in (*ground.surfaces, shades.soft)]

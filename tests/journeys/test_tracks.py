@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from django.db import connection
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 
 from tests.journeys import web_world
 from tests.rules.test_any_policy import policies, stories, terms
@@ -96,7 +96,7 @@ def tick(story: list[Action]) -> list[Action]:
     return [Action(one.at + timedelta(seconds=n), one.does) for n, one in enumerate(story)]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60)
 @given(policy=policies(), story=stories())
 def test_a_real_card_does_what_the_simulator_says(sold: PlanVersion, policy: Policy, story: list[Action]) -> None:
     """A few hundred policies and what happens to a card, in PostgreSQL with its walls."""

@@ -20,7 +20,7 @@ from django.conf import settings as django_settings
 from django.core.management import call_command
 from django.db import OperationalError, connection
 from django.test import Client
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.journeys import web_world
@@ -199,7 +199,7 @@ FIELDS = st.sampled_from(
 )
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25)
 @given(
     changes=st.lists(st.dictionaries(FIELDS, JSON | st.integers(-(10**40), 10**40), max_size=3), max_size=3),
     tail=st.binary(max_size=40),

@@ -116,7 +116,7 @@ def never_overlaps(done: Simulated) -> None:
             assert before.ends_at <= after.starts_at
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(policy=policies(), story=stories())
 def test_whatever_is_bought_periods_never_overlap_and_what_is_not_allowed_changes_nothing(
     policy: Policy, story: list[Action]
@@ -140,7 +140,7 @@ def _told(period: Any) -> tuple[Any, ...]:
     return (period.funded_at, str(period.span), str(period.anchor))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(policy=policies(["add", "queue"], plain=True), story=stories(), data=st.data())
 def test_in_add_and_queue_nothing_that_is_paid_is_lost_and_no_gap_is_between(
     policy: Policy, story: list[Action], data: st.DataObject
@@ -162,7 +162,7 @@ def test_in_add_and_queue_nothing_that_is_paid_is_lost_and_no_gap_is_between(
         assert period.bucket("data").ends_at >= period.span.ends_at or policy.renewal.data == "replace"  # type: ignore[union-attr]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(policy=policies(plain=True), story=stories())
 def test_time_is_lost_only_where_the_quote_said_so(policy: Policy, story: list[Action]) -> None:
     done_before = simulate(policy, [])
@@ -182,7 +182,7 @@ def _runs(span: Span, moment: datetime) -> bool:
     return span.ends_at > moment > span.starts_at
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(policy=policies(), story=stories(), switched=st.integers(0, 8), trigger=st.integers(0, 3))
 def test_a_card_that_renews_itself_loses_nothing_and_renews_each_end_once(
     policy: Policy, story: list[Action], switched: int, trigger: int
@@ -202,7 +202,7 @@ def test_a_card_that_renews_itself_loses_nothing_and_renews_each_end_once(
     assert tries == sorted(tries)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(ending=endings(), spent=st.lists(st.tuples(st.integers(0, 300), st.integers(0, 3)), max_size=4))
 def test_a_card_only_gets_worse_and_never_while_it_is_booked(
     ending: dict[str, Any], spent: list[tuple[int, int]]
@@ -220,7 +220,7 @@ def test_a_card_only_gets_worse_and_never_while_it_is_booked(
         assert set(further.ahead) <= set(life.ahead), "what is ahead comes, and nothing else"
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(policy=policies(), story=stories(), looks=st.lists(st.integers(0, 400), max_size=5))
 def test_however_often_somebody_looks_the_same_comes_of_it(
     policy: Policy, story: list[Action], looks: list[int]
@@ -234,7 +234,7 @@ def test_however_often_somebody_looks_the_same_comes_of_it(
         assert set(map(_told, pass_time(seen, end))) == set(map(_told, pass_time(track, end)))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(policy=policies())
 def test_any_policy_is_the_same_after_it_was_written(policy: Policy) -> None:
     assert policy_of(document_of(policy)) == policy

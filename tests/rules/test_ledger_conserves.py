@@ -10,7 +10,7 @@ from uuid import UUID
 
 import pytest
 from django.db import transaction
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xuka.ledger import operations as ledger
@@ -96,7 +96,7 @@ def one_of_each(wanted: list[Leg]) -> list[Leg]:
 postings = st.lists(st.lists(legs(), min_size=1, max_size=3).map(one_of_each), max_size=12)
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80)
 @given(postings)
 def test_the_ledger_conserves(steps: list[list[Leg]]) -> None:
     with books():

@@ -216,7 +216,7 @@ def periods(draw: st.DrawFn, zone: str) -> Period:
     )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(data=st.data(), zone=ZONES, start=STARTS)
 def test_periods_of_every_kind_tile_in_every_zone(data: st.DataObject, zone: str, start: datetime) -> None:
     kinds = data.draw(st.lists(periods(zone), min_size=2, max_size=6))
@@ -231,7 +231,7 @@ def test_periods_of_every_kind_tile_in_every_zone(data: st.DataObject, zone: str
         assert period_of(one.policy, one.span.starts_at, anchor=one.anchor) == one.span, "read again, it is the same"
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(data=st.data(), zone=ZONES, start=STARTS)
 @example(data=None, zone="Pacific/Apia", start=datetime(2011, 12, 29, 12, tzinfo=UTC))
 def test_a_run_of_months_is_counted_from_its_first_start(data: Any, zone: str, start: datetime) -> None:
@@ -246,7 +246,7 @@ def test_a_run_of_months_is_counted_from_its_first_start(data: Any, zone: str, s
     assert {each.anchor for each in placed} == {anchor_of(one, start)}
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(data=st.data(), zone=ZONES, start=STARTS)
 def test_rounding_up_never_shortens_and_adds_less_than_a_day_and_a_jump(
     data: st.DataObject, zone: str, start: datetime

@@ -244,7 +244,7 @@ STARTS = st.datetimes(*LONG, timezones=st.just(UTC)) | st.datetimes(*NEAR, timez
 LENGTH = st.integers(1, 366) | st.integers(1, 3)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(zone=ZONES, start=STARTS, lengths=st.lists(LENGTH, min_size=2, max_size=8), unit=st.sampled_from(["c", "r"]))
 @example(zone="America/St_Johns", start=datetime(2010, 11, 7, 2, 45, tzinfo=UTC), lengths=[1, 1, 1], unit="c")
 @example(zone="Pacific/Apia", start=datetime(2011, 12, 30, 1, tzinfo=UTC), lengths=[1, 1], unit="c")
@@ -263,7 +263,7 @@ def test_periods_tile_in_every_zone_from_every_start(zone: str, start: datetime,
         assert period_of(period(total, kind, zone), start).ends_at == at, "bought at once or one by one, the end is one"
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(zone=ZONES, start=STARTS, lengths=st.lists(st.integers(1, 12), min_size=2, max_size=8))
 @example(zone="Pacific/Apia", start=datetime(2011, 11, 30, 20, tzinfo=UTC), lengths=[1, 1, 1])
 @example(zone="America/St_Johns", start=datetime(2010, 11, 7, 2, 45, tzinfo=UTC), lengths=[1, 1])
@@ -291,7 +291,7 @@ def _every_day_exists(start: datetime, days: int, zone: str) -> bool:
     return all(before < after for before, after in pairwise(starts))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(zone=ZONES, day=st.dates(date(1900, 1, 1), date(2199, 1, 1)) | st.dates(date(2024, 1, 1), date(2032, 1, 1)))
 def test_the_second_before_a_day_starts_is_the_day_before(zone: str, day: date) -> None:
     where, start = ZoneInfo(zone), day_start(day, zone)
@@ -299,7 +299,7 @@ def test_the_second_before_a_day_starts_is_the_day_before(zone: str, day: date) 
     assert (start - timedelta(seconds=1)).astimezone(where).date() < day
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(zone=ZONES, at=st.datetimes(*LONG) | st.datetimes(*NEAR))
 def test_a_local_time_that_exists_is_read_back_as_itself(zone: str, at: datetime) -> None:
     at = at.replace(microsecond=0)
@@ -393,7 +393,7 @@ def test_a_cap_over_the_whole_period_has_no_reset_of_its_own() -> None:
     assert next_reset(policy_of(_changed("window", "period")).quota.data, local("2026-05-02", "Asia/Tokyo")) is None
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(zone=ZONES, now=STARTS, hour=st.integers(0, 23), minute=st.sampled_from([0, 1, 30, 59]))
 def test_a_daily_cap_begins_anew_within_a_day_and_some(zone: str, now: datetime, hour: int, minute: int) -> None:
     document = copy.deepcopy(WEEK)

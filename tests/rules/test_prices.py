@@ -219,7 +219,7 @@ def requests(draw: st.DrawFn) -> Request:
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(requests())
 def test_whatever_is_asked_the_lines_add_up_and_nothing_takes_off_more_than_there_is(asked: Request) -> None:
     assert not list(misfits(asked.prices))
@@ -241,7 +241,6 @@ def test_whatever_is_asked_the_lines_add_up_and_nothing_takes_off_more_than_ther
     assert more.total >= found.total
 
 
-@settings(deadline=None)
 @given(st.integers(1, 10**12), st.sampled_from(["EUR", "JPY"]), st.integers(0, 10_000))
 def test_the_tax_is_inside_and_rounded_once(minor: int, currency: str, basis_points: int) -> None:
     found = priced(prices=[PeriodPrice(1, Money(minor, currency))], currency=currency, tax_basis_points=basis_points)

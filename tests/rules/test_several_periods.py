@@ -144,7 +144,7 @@ def test_one_could_renew_again_once_the_end_has_come_near() -> None:
     assert rules.again_at(stacked=told(of, count=4), policy=of, now=NOW) == NOW + 5 * DAY
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.sampled_from(["add", "queue"]), st.integers(1, 12), st.integers(0, 6))
 def test_periods_bought_at_once_are_those_of_renewals_one_after_the_other(mode: str, count: int, left: int) -> None:
     of = policy(mode)

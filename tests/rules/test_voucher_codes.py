@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from django.db import connection, transaction
 from django.db.utils import DatabaseError
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from psycopg import errors
 
@@ -310,7 +310,7 @@ class Shop:
 
 
 @pytest.mark.django_db
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25)
 @given(st.lists(STEPS, max_size=12))
 def test_whatever_is_made_redeemed_and_revoked_value_is_conserved(steps: list[tuple[str, int, int]]) -> None:
     with transaction.atomic():
