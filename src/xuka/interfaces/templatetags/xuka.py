@@ -47,6 +47,9 @@ ICONS = {
     "plus": "M12 5v14 M5 12h14",
     "wallet": "M4 7.5h14a2 2 0 0 1 2 2v8a2 2 0 0 1-2 2H6a2 2 0 0 1-2-2z M4 7.5l11-3.5v3.5 M16 13.5v.1",
     "bank_card": "M3.5 6h17v12.5h-17z M3.5 10.5h17 M6.5 15h4",
+    "scan": "M4 4h6v6H4z M14 4h6v6h-6z M4 14h6v6H4z M14 14h3v3 M20 14v2 M14 20v-.1 M17 20h3v-1",
+    "till": "M4.5 11.5V20h15v-8.5 M10 20v-4.5h4V20"
+    " M3.5 9L5 4h14l1.5 5a2.83 2.83 0 0 1-5.66 0 2.83 2.83 0 0 1-5.67 0A2.83 2.83 0 0 1 3.5 9z",
     "globe": "M12 21a9 9 0 1 0 0-18 9 9 0 0 0 0 18z M3.4 9.5h17 M3.4 14.5h17 M12 3c-5 5-5 13 0 18 M12 3c5 5 5 13 0 18",
     "dots": "M6 12v.1 M12 12v.1 M18 12v.1",
 }
@@ -213,8 +216,9 @@ def demo_bar(context: template.Context) -> dict[str, object]:
 
 @register.filter
 def way_icon(kind: str) -> str:
-    """The drawing for a kind of way to pay."""
-    return {"wallet": "wallet"}.get(kind, "bank_card")
+    """The drawing for a kind of way to pay: what one has in one's hand."""
+    apps = dict.fromkeys(("alipay", "wechat_pay", "paypay", "line_pay"), "scan")
+    return {"wallet": "wallet", "paypal": "person", "konbini": "till", **apps}.get(kind, "bank_card")
 
 
 @register.filter
