@@ -24,7 +24,7 @@ from tests.journeys.web_world import uuid_of
 from xuka.interfaces.web import demo
 from xuka.messaging.models import Attachment, Message
 from xuka.payments import operations as payments
-from xuka.payments import providers, queries
+from xuka.payments import providers, queries, refunds
 from xuka.payments.models import Event, Payment, SavedMethod
 from xuka.renewals.models import Order
 
@@ -465,16 +465,19 @@ def test_a_refund_that_does_not_arrive_is_told_on_the_page_and_by_letter(emma: C
     till.world.pay(payment.reference)
     page = emma.come_back(order_id)
     assert "€12.90 could not be sent back to your card. The money is not lost: a person sees to it" in page
+    assert "A person sees to your refund" in page
     letter = emma.letter("refund_failed")
     assert letter.subject == "Your refund did not arrive; we see to it"
-    assert "We sent €12.90 back to your card, but it did not arrive" in letter.text
+    assert "We sent €12.90 back the way you paid it, but it did not arrive." in letter.text
     assert "A person sees to it now" in letter.html
 
 
 def test_a_late_payment_of_a_cancelled_order_goes_back_and_is_told(emma: Customer, till: Till) -> None:
     order_id, payment = emma.at_the_page()
     emma.web.post(f"/orders/{order_id}/cancel/")
-    assert "This order is cancelled. Nothing was charged." in emma.page(order_id)
+    assert "This order is cancelled. Nothing was charged. Should a payment still arrive, all of it" in emma.page(
+        order_id
+    )
     till.world.pay(payment.reference)
     till.trade.work()
     page = emma.page(order_id)
@@ -483,6 +486,80 @@ def test_a_late_payment_of_a_cancelled_order_goes_back_and_is_told(emma: Custome
     assert letter.subject == "Money goes back to you"
     assert "€12.90 is on its way back to your card." in letter.text or "was sent back to your card" in letter.text
     assert till.kept(payment) == 0
+
+
+# -- what is true at every moment --------------------------------------------------------------------------------------
+
+
+def test_who_has_paid_is_never_told_that_nothing_was_charged_while_the_next_step_is_due(
+    emma: Customer, till: Till
+) -> None:
+    order_id, payment = emma.at_the_page()
+    till.world.pay(payment.reference)
+    payments.look_now(cause=order_id, now=till.trade.now)
+    payments.advance(payment_id=payment.id, now=till.trade.now)
+    assert till.payment(payment).state == "paid"
+    answer = emma.web.get(f"/orders/{order_id}/")
+    assert "Your payment has arrived" in text_of(answer)
+    assert "Your money is here, and the order goes on by itself in a moment." in text_of(answer)
+    assert ("Nothing was charged" in text_of(answer), ways(answer)) == (False, {})
+    till.trade.work()
+    assert "Your card is renewed" in emma.page(order_id)
+
+
+def test_who_paid_another_amount_is_told_that_a_person_sees_to_it_and_not_to_pay_again(
+    emma: Customer, till: Till
+) -> None:
+    order_id, payment = emma.at_the_page()
+    till.fail("wrong_amount", "pay")
+    till.world.pay(payment.reference)
+    till.deliver()
+    answer = emma.web.get(f"/orders/{order_id}/")
+    told = "Another amount arrived than was asked for. Nothing of it is lost: a person looks into it and writes to you."
+    assert f"{told} Please do not pay again." in text_of(answer)
+    assert ("Nothing was charged" in text_of(answer), ways(answer)) == (False, {})
+    till.trade.wait(days=1)
+    assert told in emma.page(order_id)
+    assert "Nothing was charged" not in emma.page(order_id) + emma.letter("failed").text
+    refunds.give_mismatch_back(
+        payment_id=payment.id, staff=till.trade.shop.staff.id, why="not what was asked", now=till.trade.now
+    )
+    till.trade.work()
+    assert told not in emma.page(order_id)
+
+
+def test_while_the_bank_decides_a_cancelled_order_says_that_money_would_come_back(emma: Customer, till: Till) -> None:
+    order_id, payment = emma.at_the_page()
+    till.world.delay(payment.reference)
+    till.deliver()
+    emma.web.post(f"/orders/{order_id}/cancel/")
+    page = emma.page(order_id)
+    assert "This order is cancelled. Should a payment still arrive, all of it goes back to where it came from" in page
+    assert "Nothing was charged" not in page
+    till.world.settle_delayed(payment.reference, ok=True)
+    till.deliver()
+    assert "€12.90 was sent back to your card." in emma.page(order_id)
+
+
+def test_once_the_time_to_pay_is_over_nothing_more_can_be_chosen(emma: Customer, till: Till) -> None:
+    order_id, _ = emma.at_the_page()
+    till.trade.now = Order.objects.get(id=order_id).pay_by
+    answer = emma.web.get(f"/orders/{order_id}/")
+    assert "The time to pay is over. We look once more whether your money came" in text_of(answer)
+    assert ways(answer) == {}
+
+
+def test_money_back_by_paypal_is_not_said_to_be_back_on_a_card(till: Till, settings: Any) -> None:
+    settings.PROVIDERS = {"stripe": settings.PROVIDERS["stripe"] | {"methods": ["card", "paypal"]}}
+    providers.provider.cache_clear()
+    till.trade.fail("recycled")
+    order = till.buy("emma", pays_with="paypal")
+    till.world.pay(till.pay(order).reference)
+    till.deliver()
+    page = Customer(till, "emma").page(order.id)
+    assert "Money back the way you paid" in page
+    assert " was sent back the way you paid it." in page
+    assert "back on your card" not in page
 
 
 # -- what is sent in bad faith ---------------------------------------------------------------------------------------

@@ -186,6 +186,12 @@ def automatic(order_id: UUID) -> AutomaticOrder | None:
     return AutomaticOrder.objects.select_related("auto", "order").filter(order_id=order_id).first()
 
 
+def was_paid_for(auto: AutoRenewal) -> bool:
+    """Whether the last order that this card placed by itself for its end was paid, whatever came of it."""
+    last = AutomaticOrder.objects.filter(auto=auto, renews_end=auto.renews_end).order_by("number").last()
+    return last is not None and last.order.funded_at is not None
+
+
 def charged_in(auto: AutoRenewal, month: Span) -> int:
     """What this card's automatic orders placed within this time cost, minor units; what did not come about is none."""
     ended = [State.REFUNDED, State.EXPIRED, State.CANCELLED]

@@ -140,6 +140,7 @@ def _refused(auto: AutoRenewal, now: datetime) -> dict[str, Any] | None:
         "at": auto.renews_end.isoformat(),
         "reason": reason,
         "next": at.isoformat() if at else "",
+        "was_paid": renewals.was_paid_for(auto),
     }
     last = "" if at else ":last"
     cause = f"{auto.renews_end.isoformat()}:{reason}{last}"

@@ -14,7 +14,7 @@ from django.utils.translation import gettext
 from xuka.accounts import queries as accounts
 from xuka.catalogue import queries as catalogue
 from xuka.interfaces.jobs import papers
-from xuka.interfaces.web import formats, texts, trail
+from xuka.interfaces.web import formats, stories, texts, trail
 from xuka.interfaces.web.families import called
 from xuka.journal import queries as journal
 from xuka.kernel import ids
@@ -121,7 +121,7 @@ def _told(order: Order, now: datetime) -> dict[str, Any]:
         "how_paid": trail.how_paid(money) if money.paid_minor else "",
         "went_back": trail.sentences(money),
         "in_part": [*texts.in_part(order), *trail.sentences(money)] if order.given_back else [],
-        "was_paid": money.paid_minor > 0,
+        "may_be_paid": money.paid_minor > 0 or stories.paying(order.id).state in {"processing", "differs"},
         "url": f"{settings.SITE_URL}/orders/{order.id}/",
         "install_url": f"{settings.SITE_URL}/cards/{line.id}/install/" if line else "",
         "seller": settings.SELLER_NAME,

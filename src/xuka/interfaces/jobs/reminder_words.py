@@ -460,8 +460,13 @@ def _stopped(item: Item, told: dict[str, str]) -> str:
 
 def _refused(item: Item, told: dict[str, str], zone: str) -> str:
     """What happened, why, when it is tried again, and what comes after."""
-    says = gettext("%(plan)s, card ending in %(last)s, could not renew itself for %(price)s. Nothing was charged.")
-    parts = [says % told, why_refused(item.says.get("reason", ""))]
+    reason = item.says.get("reason", "")
+    parts = [gettext("%(plan)s, card ending in %(last)s, could not renew itself for %(price)s.") % told]
+    if item.says.get("was_paid"):
+        parts.append(gettext("What was paid goes back to where it came from."))
+    elif reason != "payment_late":  # its own words tell of the money
+        parts.append(gettext("Nothing was charged."))
+    parts.append(why_refused(reason))
     if following := item.says.get("next"):
         told |= {"next": _moment(datetime.fromisoformat(following), zone)}
         parts.append(gettext("We try again at %(next)s (%(place)s).") % told)
@@ -508,6 +513,10 @@ def _why_not_charged(reason: str) -> str:
             return gettext("The saved card that pays for it has expired. Agree anew with another one to go on.")
         case "payment_failed":
             return gettext("The payment service did not take it at that moment.")
+        case "not_paid":
+            return gettext("It was not paid in time.")
+        case "changed":
+            return gettext("Its automatic renewal was changed at that moment.")
         case "payment_late":
             return gettext("The payment came too late: it goes back to where it came from.")
     return ""

@@ -19,6 +19,10 @@ from xuka.renewals.queries import Progress
 
 # The words of a payment that the bank did not let through.
 DECLINED = frozenset({"declined", "needs_customer"})
+# Its customer has done their part: what they are told holds also while it is being closed.
+_DECIDING = frozenset({PaymentState.APPROVED, PaymentState.PROCESSING})
+# While there is something to choose, the page changes only with what can be chosen.
+CHOOSING_POLL = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +39,18 @@ class Paying:
     """How the payment of a waiting order stands.
 
     Args:
-        state: "" (none was begun), "open", "starting", "processing", "declined", "gone" or "ended".
+        state: "" (none was begun), "open", "starting", "processing", "declined", "gone", "ended", or "differs" (another
+            amount came than was asked).
         payment_id: the payment to go on with, if there is one.
         is_kept: what was kept is charged; there is no page on which it could be seen.
+        may_still_take: at least one of all payments has not ended yet, wanted or not.
     """
 
     state: str = ""
     payment_id: UUID | None = None
     was_declined: bool = False
     is_kept: bool = False
+    may_still_take: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,21 +77,30 @@ class Story:
 
 
 def paying(order_id: UUID) -> Paying:
-    """How the payment of this order stands, in one query."""
+    """How the payment of this order stands, in one query, or two where another amount came than was asked."""
     told = payments.payments_about(order_id)
-    live = next((one for one in told if one.state in LIVE_STATES and not one.closing), None)
-    if live:
-        return _of(live, "processing" if live.state == PaymentState.APPROVED else live.state)
+    if any(one.state == PaymentState.MISMATCHED for one in told) and not _is_decided(order_id):
+        return Paying("differs")
+    running = [one for one in told if one.state in LIVE_STATES]
+    if deciding := next((one for one in running if one.state in _DECIDING), None):
+        return _of(deciding, "processing", running)
+    if live := next((one for one in running if not one.closing), None):
+        return _of(live, live.state, running)
     last = told[-1] if told else None
     if last is None:
         return Paying()
     if last.reason == "method_gone":
-        return _of(last, "gone")
-    return _of(last, "declined" if last.reason in DECLINED else "ended")
+        return _of(last, "gone", running)
+    return _of(last, "declined" if last.reason in DECLINED else "ended", running)
 
 
-def _of(payment: Payment, state: str) -> Paying:
-    return Paying(state, payment.id, payment.reason in DECLINED, bool(payment.saved_method))
+def _of(payment: Payment, state: str, running: list[Payment]) -> Paying:
+    return Paying(state, payment.id, payment.reason in DECLINED, bool(payment.saved_method), bool(running))
+
+
+def _is_decided(order_id: UUID) -> bool:
+    """Whether what differed goes back."""
+    return any(one.leg == "mismatch" for one in payments.refunds_about(order_id))
 
 
 def story(
@@ -97,7 +113,7 @@ def story(
         case "refunding" | "refunded":
             return _refunded(progress, money)
         case "expired" | "cancelled":
-            return _called_off(progress, money)
+            return _called_off(progress, money, paying)
         case "awaiting_funds":
             return _unpaid(progress, money, paying, zone, now)
         case "needs_a_person":
@@ -164,25 +180,31 @@ def _how_many(progress: Progress) -> str:
 
 
 def _refunded(progress: Progress, money: Trail) -> Story:
-    is_over = progress.order.state == "refunded"
     failed = any(one.state == "failed" for one in money.back)
-    to_card = money.card_minor > 0
-    back = gettext("Money back on your card") if to_card else gettext("Money back in your wallet")
+    is_over = progress.order.state == "refunded" and not failed
     steps = (
         _ordered(),
         _paid(money),
         Step(gettext("Not renewed"), "bad", texts.refusal(progress.order.reason)),
-        Step(back, "done" if is_over else "held" if failed else "now"),
+        Step(_back(money), "done" if is_over else "held" if failed else "now"),
     )
     says = tuple(trail.sentences(money))
     if is_over:
         stays = gettext("Your card stays as it was before. You can try another plan, or write to us.")
         return Story(gettext("Not renewed, money back"), steps, (*says, stays), "warn", is_over=True, again=True)
     poll = max(2, _while_moving(money))
+    if failed:
+        return Story(gettext("A person sees to your refund"), steps, says, "warn", poll=max(15, poll))
     return Story(gettext("Your money is coming back"), steps, says, "warn", poll=poll)
 
 
-def _called_off(progress: Progress, money: Trail) -> Story:
+def _back(money: Trail) -> str:
+    if not money.card_minor:
+        return gettext("Money back in your wallet")
+    return gettext("Money back on your card") if money.method == "card" else gettext("Money back the way you paid")
+
+
+def _called_off(progress: Progress, money: Trail, paying: Paying) -> Story:
     if progress.order.state == "expired":
         title, last = gettext("This order has ended"), Step(gettext("Not paid in time"), "bad")
         first = gettext("The money did not arrive in time, so the order has ended.")
@@ -190,9 +212,21 @@ def _called_off(progress: Progress, money: Trail) -> Story:
         title, last = gettext("Order cancelled"), Step(gettext("Cancelled"), "bad")
         first = gettext("This order is cancelled.")
     paid = (_paid(money),) if money.paid_minor else ()
-    then = trail.sentences(money) or [gettext("Nothing was charged.")]
-    poll = _while_moving(money)
+    then, poll = trail.sentences(money), _while_moving(money)
+    if not then and paying.state not in {"differs", "processing"}:
+        then = [gettext("Nothing was charged.")]
+    if paying.state == "differs":
+        then, poll = [*then, _differs()], poll or 15
+    elif paying.may_still_take:
+        late = gettext("Should a payment still arrive, all of it goes back to where it came from by itself.")
+        then, poll = [*then, late], poll or 15
     return Story(title, (_ordered(), *paid, last), (first, *then), "warn", is_over=True, again=poll != 2, poll=poll)
+
+
+def _differs() -> str:
+    return gettext(
+        "Another amount arrived than was asked for. Nothing of it is lost: a person looks into it and writes to you."
+    )
 
 
 # -- waiting for money ---------------------------------------------------------------------------------------------
@@ -200,13 +234,20 @@ def _called_off(progress: Progress, money: Trail) -> Story:
 
 def _unpaid(progress: Progress, money: Trail, paying: Paying, zone: str, now: datetime) -> Story:
     order = progress.order
+    if money.paid_minor >= order.total_minor:
+        return _arrived(money)
     is_soon = order.pay_by - now < timedelta(hours=12)
     until = formats.clock_time(order.pay_by, zone) if is_soon else formats.moment(order.pay_by, zone)
     told = {"time": until, "place": formats.place(zone)}
     ends = gettext("If nothing arrives by %(time)s (%(place)s), the order ends and nothing is charged.") % told
     steps = (_ordered(), _waits(progress, paying), Step(gettext("Activating")), Step(gettext("Renewed")))
-    plain = Story("", steps, mood="warn", poll=_poll(progress, now), can_cancel=True)
+    plain = Story("", steps, mood="warn", poll=CHOOSING_POLL, can_cancel=True)
+    if paying.state not in {"differs", "processing"} and now >= order.pay_by:
+        return _last_look(plain)
     match paying.state:
+        case "differs":
+            says = (_differs(), gettext("Please do not pay again."))
+            return replace(plain, title=gettext("A person is checking the payment"), says=says, poll=15)
         case "processing":
             return _processing(plain)
         case "open":
@@ -229,6 +270,21 @@ def _unpaid(progress: Progress, money: Trail, paying: Paying, zone: str, now: da
     return replace(plain, title=title, says=says, pays="choose")
 
 
+def _arrived(money: Trail) -> Story:
+    """All of it is there, and the next step is a moment away."""
+    steps = (_ordered(), _paid(money), Step(gettext("Activating")), Step(gettext("Renewed")))
+    says = (gettext("Your money is here, and the order goes on by itself in a moment. You need not do anything."),)
+    return Story(gettext("Your payment has arrived"), steps, says, poll=2, can_cancel=True)
+
+
+def _last_look(plain: Story) -> Story:
+    says = gettext(
+        "The time to pay is over. We look once more whether your money came: if it did, the order goes on, and if not, "
+        "it ends and nothing is charged."
+    )
+    return replace(plain, title=gettext("The time to pay is over"), says=(says,))
+
+
 def _waits(progress: Progress, paying: Paying) -> Step:
     order = progress.order
     if paying.state == "processing":
@@ -248,7 +304,7 @@ def _processing(plain: Story) -> Story:
         gettext("You have paid, but the bank has not decided yet. We wait for it; that can take a while."),
         gettext("Please do not pay again. The order goes on by itself as soon as the money is certain."),
     )
-    return replace(plain, title=gettext("The bank is deciding"), says=says, pays="wait", poll=max(5, plain.poll))
+    return replace(plain, title=gettext("The bank is deciding"), says=says, pays="wait")
 
 
 def _open(plain: Story, paying: Paying, ends: str) -> Story:
@@ -317,7 +373,7 @@ def _under_way(progress: Progress, money: Trail, zone: str, now: datetime) -> St
         Step(gettext("Activating"), "held" if waiting else "now", waiting or _how_many(progress) or _at_the_carrier()),
         Step(gettext("Renewed")),
     )
-    can_cancel = order.state == "funded" and progress.is_late
+    can_cancel = order.state == "funded"
     poll = _poll(progress, now)
     if progress.is_late:
         says = (

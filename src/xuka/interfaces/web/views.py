@@ -541,15 +541,18 @@ def order_progress(request: HttpRequest, order_id: UUID) -> HttpResponse:
     return render(request, "progress.html", context)
 
 
+# Whose payments may still be under way.
+_UNPAID = {renewals_rules.State.AWAITING_FUNDS, renewals_rules.State.EXPIRED, renewals_rules.State.CANCELLED}
+
+
 def _progress(request: HttpRequest, order: Order, now: datetime) -> dict[str, Any]:
-    waits = order.state == renewals_rules.State.AWAITING_FUNDS
     line = None if order.is_gift else _still_seen(order)  # a giver never sees the card
     timeline = lines_queries.timeline(line, now) if line else Timeline((), None, None, ())
     shown = _shown(line, timeline, now) if line else None
     story = stories.story(
         renewals_queries.progress(order, now),
         trail.of(order),
-        paying := stories.paying(order.id) if waits and order.has_payments else stories.Paying(),
+        paying := stories.paying(order.id) if order.has_payments and order.state in _UNPAID else stories.Paying(),
         zone=order.zone,
         now=now,
         until=None if order.is_gift else _brought_until(order, timeline),
