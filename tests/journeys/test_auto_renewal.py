@@ -511,6 +511,7 @@ def test_agreeing_to_a_price_that_has_just_changed_is_refused(auto: Auto) -> Non
 
 
 def test_a_carrier_that_refuses_gives_it_back_and_is_tried_later(auto: Auto) -> None:
+    accounts.set_language(customer=auto.trade.customer("xiaoyu"), language="en", now=BEGIN)
     auto.on()
     auto.work()
     auto.trade.now = DUE
@@ -519,6 +520,11 @@ def test_a_carrier_that_refuses_gives_it_back_and_is_tried_later(auto: Auto) -> 
     auto.until(DUE + timedelta(minutes=31))
     (first,) = auto.orders()
     assert (first.state, auto.trade.wallet(), auto.row.tries) == ("refunded", 60_00, 1)
+    letter = Message.objects.get(kind="reminder_autorenewal_refused")
+    assert (
+        "could not renew itself for €12.90. What was paid goes back to where it came from. The carrier" in letter.text
+    )
+    assert "Nothing was charged" not in letter.text
     auto.trade.heal()
     auto.until(DUE + timedelta(hours=3))
     second = auto.orders()[-1]
