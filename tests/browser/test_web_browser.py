@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.browser.town import CHROMIUM, DESK, PHONE, Town, Watched, code_in_the_mail
 
@@ -115,6 +115,33 @@ def test_it_works_without_javascript(town: Town, worker: None, open_page: Callab
     page.check("[name=begin_at_once]")
     page.click("form[action='/orders/'] button")
     expect(page.get_by_role("heading", name="Your card is renewed")).to_be_visible(timeout=20_000)
+
+
+def test_a_form_that_the_browser_stopped_sending_can_be_sent_again(open_page: Callable[..., Watched]) -> None:
+    watched, sent = open_page(language="en-GB", size=PHONE), []
+    page = watched.page
+
+    def stop(route: Route) -> None:
+        """The answer never comes: as with the browser's own Stop, the page stays."""
+        sent.append(route.request)
+        route.abort("aborted")
+
+    page.clock.install()
+    watched.go("/contact/")
+    page.route("**/contact/", stop)
+    page.fill("input[type=email]", "emma@demo.xuka.example")
+    page.fill("textarea", "Hello")
+    button = page.get_by_role("button", name="Send", exact=True)
+    with page.expect_event("requestfailed"):
+        button.click()
+    expect(button).to_be_disabled()
+    button.click(force=True)
+    assert len(sent) == 1
+    page.clock.fast_forward(10_000)
+    with page.expect_event("requestfailed"):
+        button.click()
+    assert len(sent) == 2
+    assert sent[0].post_data == sent[1].post_data
 
 
 def test_the_keyboard_alone_reaches_the_content_first(town: Town, open_page: Callable[..., Watched]) -> None:

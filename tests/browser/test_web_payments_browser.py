@@ -108,6 +108,16 @@ def test_paid_by_card_after_a_decline_and_after_going_away(
     assert len(town.world.truth()) == 1
 
 
+def test_the_check_page_that_comes_back_as_it_was_left_has_a_new_payment(
+    town: Town, payments: Payments, worker: None, open_page: Callable[..., Watched]
+) -> None:
+    page = at_the_check_page(town, payments, open_page(language="en-GB", size=PHONE), "emma")
+    used = page.locator("[name=payment]").input_value()
+    with page.expect_navigation():  # browsers under test keep no pages: only what they would tell one is here
+        page.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }))")
+    expect(page.locator("[name=payment]")).not_to_have_value(used)
+
+
 def test_a_card_is_saved_with_consent_pays_with_one_press_and_is_forgotten(
     town: Town, payments: Payments, worker: None, open_page: Callable[..., Watched]
 ) -> None:

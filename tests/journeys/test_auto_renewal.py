@@ -664,9 +664,11 @@ def test_it_is_agreed_to_on_the_page_and_ended_there(auto: Auto, web: Client) ->
     url = f"/cards/{auto.line}/auto/"
     assert "Off. The card ends when its time is over" in web.get(f"/cards/{auto.line}/").content.decode()
     page = web.get(url).content.decode()
+    assert "It is off until you switch it on here." in page
     (box,) = re.findall(r'<input type="checkbox" name="agreed"[^>]*>', page)
     assert "checked" not in box
     assert web.post(url, filled(page))["Location"] == f"/cards/{auto.line}/"
+    assert "It is off" not in web.get(url).content.decode()
     row = auto.row
     assert (row.state, row.number, row.ceiling_minor, row.next_due_at) == ("on", 24, 25_80, DUE)
     assert row.consent_words in page.replace("&#x27;", "'")

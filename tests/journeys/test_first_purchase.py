@@ -309,7 +309,7 @@ def test_a_visitor_buys_an_esim_through_the_pages_and_only_they_see_how_to_insta
     assert "Your new eSIM" in text(hers.get(to_quote))
     assert ONE_PHONE in text(hers.get(to_quote))
     id = uuid4()
-    sent = {"order": id, "quote": uuid_of(to_quote), "payment": uuid4(), "method": "wallet"}
+    sent = {"order": id, "quote": uuid_of(to_quote), "payment": uuid4(), "pay_with": "wallet"}
     for _ in range(2):
         assert hers.post("/orders/", sent)["Location"] == f"/orders/{id}/"
     under_way = text(hers.get(f"/orders/{id}/"))

@@ -88,7 +88,7 @@ def test_a_card_in_taiwan_is_renewed_from_the_wallet_and_its_receipt_is_in_tradi
         assert words in check, words
 
     order = uuid4()
-    client.post("/orders/", {"quote": str(quote), "order": str(order)})
+    client.post("/orders/", {"quote": str(quote), "order": str(order), "pay_with": "wallet"})
     while renewals.advance(order_id=order, now=NOW):
         pass
     assert "續費成功" in text_of(client.get(f"/orders/{order}/"))

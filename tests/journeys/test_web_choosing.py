@@ -167,7 +167,7 @@ def test_a_change_is_drawn_from_now_and_whole_where_nothing_runs() -> None:
 def test_the_ring_beside_the_steps_is_filled_by_the_poll_when_the_card_is_renewed(web: Client, shop: Shop) -> None:
     order_id = uuid4()
     quote_id = uuid_of(quoted(web, shop, "be-week-3gb-day"))
-    web.post("/orders/", {"quote": str(quote_id), "order": str(order_id)})
+    web.post("/orders/", {"quote": str(quote_id), "order": str(order_id), "pay_with": "wallet"})
     page = web.get(f"/orders/{order_id}/").content.decode()
     steps = plain(page[page.index('<ol class="steps">') : page.index("</ol>")])
     assert steps.startswith("Paid (done)")

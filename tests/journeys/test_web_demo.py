@@ -130,7 +130,7 @@ def test_the_truth_shows_one_charge_one_activation_and_the_ledgers_rows(shop: Sh
     world.faults.set([{"kind": "timeout_after", "endpoint": "submit_topup", "times": 1}])
     line, plan, order_id = shop.cards["xiaoyu"], shop.plan("be-week-3gb-day"), uuid4()
     quote_id = uuid_of(client.post(f"/cards/{line.id}/quote/", {"plan": str(plan.id)})["Location"])
-    client.post("/orders/", {"quote": str(quote_id), "order": str(order_id)})
+    client.post("/orders/", {"quote": str(quote_id), "order": str(order_id), "pay_with": "wallet"})
     while renewals.advance(order_id=order_id, now=clock.now()):
         pass
     page = client.get(f"/demo/orders/{order_id}")

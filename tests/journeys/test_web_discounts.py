@@ -59,7 +59,7 @@ def test_a_coupon_and_points_lower_the_price_and_stand_on_the_receipt(trade: Tra
     assert len(queries) <= 10
     told = ["1 × Belgium 7 days", "Spring sale", "-€1.29", "Coupon WELCOME5", "-€5.00", "100 points spent", "€5.61"]
     assert [one for one in told if one not in page] == []
-    order = {"quote": str(uuid_of(answer["Location"])), "order": str(uuid4())}
+    order = {"quote": str(uuid_of(answer["Location"])), "order": str(uuid4()), "pay_with": "wallet"}
     web.post("/orders/", order)
     trade.work()
     (bought,) = Order.objects.all()
@@ -112,7 +112,7 @@ def test_a_coupon_that_was_used_up_meanwhile_gives_a_new_price_and_buys_nothing(
     coupon = make(trade, "SOON", off=FIVE)
     lower = uuid_of(less(web, quoted(trade, web), coupon="SOON")["Location"])
     discounts.stop(id=coupon.id, staff=trade.shop.staff.id, why="a mistake", now=trade.now)
-    answer = web.post("/orders/", {"quote": str(lower), "order": str(uuid4())})
+    answer = web.post("/orders/", {"quote": str(lower), "order": str(uuid4()), "pay_with": "wallet"})
     assert answer.status_code == 409
     assert "The discount in this price cannot be had any more" in text(answer)
     assert not Order.objects.exists()

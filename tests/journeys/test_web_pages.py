@@ -233,7 +233,7 @@ def test_from_quote_to_done_the_page_tells_each_step(shop: Shop, world: World) -
     client = signed_in(shop, "xiaoyu")
     order_id = uuid4()
     quote_id = quoted(client, shop, "xiaoyu", "be-week-3gb-day")
-    answer = client.post("/orders/", {"quote": str(quote_id), "order": str(order_id)})
+    answer = client.post("/orders/", {"quote": str(quote_id), "order": str(order_id), "pay_with": "wallet"})
     assert answer.status_code == 302
     assert answer["Location"] == f"/orders/{order_id}/"
     page = client.get(answer["Location"])
@@ -256,7 +256,7 @@ def test_a_queued_renewal_is_on_the_card_at_once_with_the_time_it_will_have(shop
     client = signed_in(shop, "sato")
     order_id = uuid4()
     quote_id = quoted(client, shop, "sato", "jp-week-3gb-day")
-    client.post("/orders/", {"quote": str(quote_id), "order": str(order_id)})
+    client.post("/orders/", {"quote": str(quote_id), "order": str(order_id), "pay_with": "wallet"})
     assert "A renewal of this card is under way." in text_of(client.get("/"))
     advance(order_id)
     page = text_of(client.get("/"))
@@ -271,10 +271,10 @@ def test_a_double_click_a_reload_and_a_second_tab_are_one_order_and_one_charge(s
     client, phone = signed_in(shop, "emma"), signed_in(shop, "emma")
     first, second = (quoted(client, shop, "emma", "be-week-3gb-day") for _ in range(2))
     order_id = uuid4()
-    sent = {"quote": str(first), "order": str(order_id)}
+    sent = {"quote": str(first), "order": str(order_id), "pay_with": "wallet"}
     for _ in range(3):
         assert client.post("/orders/", sent)["Location"] == f"/orders/{order_id}/"
-    other = phone.post("/orders/", {"quote": str(second), "order": str(uuid4())}, follow=True)
+    other = phone.post("/orders/", {"quote": str(second), "order": str(uuid4()), "pay_with": "wallet"}, follow=True)
     assert other.redirect_chain[-1][0] == f"/orders/{order_id}/"
     assert "nothing was bought twice" in text_of(other)
     advance(order_id)
@@ -287,7 +287,7 @@ def test_an_expired_quote_is_told_and_nothing_is_bought(shop: Shop, time: Clock)
     client = signed_in(shop, "emma")
     quote_id = quoted(client, shop, "emma", "be-week-3gb-day")
     time.push(timedelta(minutes=15))
-    answer = client.post("/orders/", {"quote": str(quote_id), "order": str(uuid4())})
+    answer = client.post("/orders/", {"quote": str(quote_id), "order": str(uuid4()), "pay_with": "wallet"})
     assert answer.status_code == 410
     assert "This price was held for 15 minutes; that time is over." in text_of(answer)
     assert "Get a new price" in text_of(answer)
@@ -298,9 +298,12 @@ def test_a_changed_card_gets_a_new_quote_and_never_a_silent_change(shop: Shop) -
     client = signed_in(shop, "xiaoyu")
     old = quoted(client, shop, "xiaoyu", "be-week-3gb-day")
     other = uuid4()
-    client.post("/orders/", {"quote": str(quoted(client, shop, "xiaoyu", "be-week-3gb-day")), "order": str(other)})
+    client.post(
+        "/orders/",
+        {"quote": str(quoted(client, shop, "xiaoyu", "be-week-3gb-day")), "order": str(other), "pay_with": "wallet"},
+    )
     advance(other)
-    answer = client.post("/orders/", {"quote": str(old), "order": str(uuid4())})
+    answer = client.post("/orders/", {"quote": str(old), "order": str(uuid4()), "pay_with": "wallet"})
     assert answer.status_code == 409
     assert "已为您重新报价" in text_of(answer)
     assert "2026年12月8日 17:05" in text_of(answer)
@@ -315,7 +318,7 @@ def test_where_payment_cannot_be_offered_the_page_says_why_and_what_to_do(shop: 
     page = text_of(client.get(f"/quotes/{quote_id}/"))
     assert "This plan cannot be activated right now" in page
     assert "obligation to pay" not in page
-    answer = client.post("/orders/", {"quote": str(quote_id), "order": str(uuid4())})
+    answer = client.post("/orders/", {"quote": str(quote_id), "order": str(uuid4()), "pay_with": "wallet"})
     assert answer.status_code == 409
     assert Order.objects.count() == 0
 
@@ -326,7 +329,7 @@ def test_a_card_the_carrier_refuses_for_good_is_refunded_and_told_in_the_custome
     client = signed_in(shop, "xiaoyu")
     quote_id, order_id = quoted(client, shop, "xiaoyu", "be-week-3gb-day"), uuid4()
     world.faults.set([{"kind": "recycled", "endpoint": "submit_topup", "times": 1}])
-    client.post("/orders/", {"quote": str(quote_id), "order": str(order_id)})
+    client.post("/orders/", {"quote": str(quote_id), "order": str(order_id), "pay_with": "wallet"})
     advance(order_id)
     page = text_of(client.get(f"/orders/{order_id}/"))
     assert "未续费，已退款" in page
@@ -341,7 +344,7 @@ def test_a_silent_carrier_is_told_and_after_the_promise_why_and_what_next(
     quote_id, order_id = quoted(client, shop, "emma", "be-week-3gb-day"), uuid4()
     dark = [("submit_topup", "timeout_before"), ("order_list", "timeout_before")]
     world.faults.set([{"kind": kind, "endpoint": endpoint, "times": None} for endpoint, kind in dark])
-    client.post("/orders/", {"quote": str(quote_id), "order": str(order_id)})
+    client.post("/orders/", {"quote": str(quote_id), "order": str(order_id), "pay_with": "wallet"})
     advance(order_id)
     page = text_of(client.get(f"/orders/{order_id}/"))
     assert "The carrier did not answer. Before we ask again we look whether it went through" in page
@@ -369,7 +372,7 @@ def test_sql_and_html_in_any_field_are_refused_in_words_and_store_nothing(shop: 
     answers = [
         client.post("/cards/add/", {"iccid": nasty, "claim_code": nasty}),
         client.post(f"/cards/{card}/quote/", {"plan": nasty}),
-        client.post("/orders/", {"quote": nasty, "order": nasty}),
+        client.post("/orders/", {"quote": nasty, "order": nasty, "pay_with": "wallet"}),
         client.post("/contact/", {"ticket": nasty, "order": nasty, "text": "help"}),
         client.post("/account/settings/", {"name": "E", "language": nasty, "time_zone": nasty}),
         client.post("/language/", {"language": nasty}),
@@ -393,7 +396,7 @@ def test_a_form_of_a_megabyte_is_refused_unread(shop: Shop) -> None:
 def test_foreign_ids_answer_exactly_like_unknown_ones(shop: Shop) -> None:
     emma = signed_in(shop, "emma")
     quote_id, order_id = quoted(emma, shop, "emma", "be-week-3gb-day"), uuid4()
-    emma.post("/orders/", {"quote": str(quote_id), "order": str(order_id)})
+    emma.post("/orders/", {"quote": str(quote_id), "order": str(order_id), "pay_with": "wallet"})
     thief = signed_in(shop, "sato")
     foreign = {"cards": shop.cards["emma"].id, "quotes": quote_id, "orders": order_id}
     for kind, known in foreign.items():
@@ -403,17 +406,19 @@ def test_foreign_ids_answer_exactly_like_unknown_ones(shop: Shop) -> None:
     posts = [
         (f"/cards/{foreign['cards']}/quote/", {"plan": str(shop.plan("be-week-3gb-day").id)}),
         (f"/orders/{order_id}/cancel/", {}),
-        ("/orders/", {"quote": str(quote_id), "order": str(uuid4())}),
+        ("/orders/", {"quote": str(quote_id), "order": str(uuid4()), "pay_with": "wallet"}),
     ]
     assert [thief.post(path, sent).status_code for path, sent in posts] == [404, 404, 404]
     assert thief.get(f"/orders/{order_id}/progress/").status_code == 404
     assert f"{order_id}"[:8] not in text_of(thief.get(f"/contact/?order={order_id}"))
 
 
-def test_a_progress_page_that_was_signed_out_meanwhile_asks_to_sign_in(shop: Shop) -> None:
-    answer = Client().get(f"/orders/{uuid4()}/progress/")
-    assert (answer.status_code, answer["HX-Refresh"]) == (204, "true")
-    assert Client().get(f"/orders/{uuid4()}/")["Location"].startswith("/account/login/code/?next=")
+@pytest.mark.parametrize("path", ["orders/{}/progress/", "orders/{}/pay/page/?while=open", "quotes/{}/?while=down"])
+def test_a_part_of_a_page_that_was_signed_out_meanwhile_asks_to_sign_in(shop: Shop, path: str) -> None:
+    answer = Client().get("/" + path.format(uuid4()), headers={"HX-Request": "true"})
+    assert (answer.status_code, answer["HX-Refresh"], answer.has_header("Location")) == (204, "true", False)
+    assert "no-store" in answer["Cache-Control"]
+    assert Client().get("/" + path.format(uuid4()))["Location"].startswith("/account/login/code/?next=")
 
 
 def test_a_wrong_method_an_old_page_and_a_wrong_address_have_pages_of_their_own(shop: Shop) -> None:
@@ -466,7 +471,10 @@ def test_contact_attaches_the_order_and_sending_twice_is_one_letter(shop: Shop) 
     cache.clear()
     client = signed_in(shop, "emma")
     order_id = uuid4()
-    client.post("/orders/", {"quote": str(quoted(client, shop, "emma", "be-week-3gb-day")), "order": str(order_id)})
+    client.post(
+        "/orders/",
+        {"quote": str(quoted(client, shop, "emma", "be-week-3gb-day")), "order": str(order_id), "pay_with": "wallet"},
+    )
     page = client.get(f"/contact/?order={order_id}")
     assert f"We see which order it is about: {order_id!s:.8}" in text_of(page)
     sent = {"ticket": str(uuid4()), "order": str(order_id), "text": "Where is <b>it</b>?"}
@@ -616,7 +624,7 @@ def test_every_letter_about_an_order_is_warm_short_and_in_the_customers_language
 ) -> None:
     client, order_id = signed_in(shop, who), uuid4()
     quote_id = quoted(client, shop, who, "be-week-3gb-day")
-    client.post("/orders/", {"quote": str(quote_id), "order": str(order_id)})
+    client.post("/orders/", {"quote": str(quote_id), "order": str(order_id), "pay_with": "wallet"})
     letters.write(order_id=order_id, kind=kind, now=NOW)
     letter = Message.objects.get(cause=order_id, kind=kind)
     greeting = {"xiaoyu": "王小雨，您好！", "emma": "Hello Emma,"}[who]

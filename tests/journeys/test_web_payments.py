@@ -22,6 +22,7 @@ from sandbox.transport import InProcess
 from tests.journeys.payment_world import SECRET, Till
 from tests.journeys.web_world import uuid_of
 from xuka.interfaces.web import demo
+from xuka.ledger import queries as ledger
 from xuka.messaging.models import Attachment, Message
 from xuka.payments import operations as payments
 from xuka.payments import providers, queries, refunds
@@ -290,6 +291,9 @@ def test_an_order_that_nobody_pays_ends_and_nothing_was_charged(emma: Customer, 
     page = emma.page(order_id)
     assert "The money did not arrive in time, so the order has ended. Nothing was charged." in " ".join(page.split())
     assert emma.letter("failed").text.count("Nothing was charged.") == 1
+    late = text_of(emma.web.post(f"/orders/{order_id}/cancel/", follow=True))
+    assert "This order does not wait for money any more. Nothing more was charged." in late
+    assert "It is too late to cancel" not in late
     assert not Attachment.objects.filter(message_id=emma.letter("failed").id).exists()
 
 
@@ -308,6 +312,15 @@ def test_with_too_little_in_the_wallet_a_waiting_order_goes_on_waiting(poor: Cus
     page = poor.page(order_id)
     assert "There is not enough in your wallet for this plan." in page
     assert "Your order is not paid yet" in page
+
+
+def test_without_javascript_a_page_on_which_a_way_is_chosen_is_not_loaded_anew(emma: Customer, till: Till) -> None:
+    anew = 'http-equiv="refresh"'
+    order_id, payment = emma.at_the_page()
+    assert anew not in emma.web.get(f"/orders/{order_id}/").content.decode()
+    till.world.delay(payment.reference)
+    emma.come_back(order_id)  # the bank decides, and nothing can be chosen
+    assert anew in emma.web.get(f"/orders/{order_id}/").content.decode()
 
 
 def test_a_bank_that_takes_its_time_is_told_and_nobody_is_asked_to_pay_again(emma: Customer, till: Till) -> None:
@@ -359,6 +372,9 @@ def test_while_card_payment_is_down_it_steps_back_and_returns_by_itself(emma: Cu
     assert "This way to pay is not possible at the moment. Nothing was charged" in text_of(answer)
     till.trade.sleep(minutes=2)
     assert ways(emma.web.get(f"/quotes/{quote_id}/?while=down")) == {"wallet": "checked", "card": ""}
+    till.trade.sleep(minutes=15)  # the price is held no more, and the page has no form for paying
+    answer = emma.web.get(f"/quotes/{quote_id}/?while=down")
+    assert (answer.status_code, answer["HX-Refresh"]) == (204, "true")
 
 
 # -- saved cards -----------------------------------------------------------------------------------------------------
@@ -574,6 +590,16 @@ def test_a_way_to_pay_that_makes_no_sense_is_refused_and_stores_nothing(emma: Cu
     assert emma.pay_again(order_id, nasty).status_code == 400
     assert emma.web.post(f"/orders/{order_id}/pay/", {"pay_with": "card", "payment": nasty}).status_code == 400
     assert Payment.objects.count() == 1
+
+
+def test_without_a_way_to_pay_nothing_is_ordered_and_the_wallet_is_left_alone(emma: Customer) -> None:
+    sent = {"quote": str(emma.quote()), "order": str(uuid4()), "payment": str(uuid4())}
+    assert emma.web.post("/orders/", sent).status_code == 400
+    assert Order.objects.count() == 0
+    order_id, _ = emma.at_the_page()
+    assert emma.web.post(f"/orders/{order_id}/pay/", {"payment": str(uuid4())}).status_code == 400
+    assert Order.objects.get().state == "awaiting_funds"
+    assert ledger.wallet_balance(customer=emma.user.id, currency="EUR").minor == 40_00
 
 
 def test_a_method_that_is_not_offered_buys_nothing(emma: Customer) -> None:

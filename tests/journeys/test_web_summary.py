@@ -122,7 +122,7 @@ def test_the_sold_version_is_linked_before_paying_and_from_the_order_and_stays_w
     quote = uuid_of(answer["Location"])
     assert links(web.get(f"/quotes/{quote}/"))["Contract summary"] == address
     order = uuid4()
-    web.post("/orders/", {"order": str(order), "quote": str(quote), "method": "wallet", "payment": str(uuid4())})
+    web.post("/orders/", {"order": str(order), "quote": str(quote), "payment": str(uuid4()), "pay_with": "wallet"})
     before, paper = Client().get(address), Client().get(f"/plans/versions/{sold.id}/summary.pdf?lang=nl").content
 
     dearer(tmp_path)

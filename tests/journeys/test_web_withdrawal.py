@@ -124,7 +124,7 @@ def test_the_wish_is_ticked_by_the_customer_and_kept_with_the_order_in_its_words
     assert "checked" not in box
     assert "required" in box
     order = uuid4()
-    web.post("/orders/", {"quote": str(quote), "order": str(order), "begin_at_once": "yes"})
+    web.post("/orders/", {"quote": str(quote), "order": str(order), "begin_at_once": "yes", "pay_with": "wallet"})
     wish = ExpressWish.objects.get(order_id=order)
     assert wish.words in unescape(page)
     assert (wish.version, wish.language, wish.given_at) == ("2026-1", "en", trade.now)
@@ -139,7 +139,7 @@ def test_an_order_from_japan_asks_for_no_wish_and_offers_no_withdrawal(trade: Tr
     quote = uuid_of(web.post(f"/cards/{line.id}/quote/", {"plan": str(line.plan_version_id)})["Location"])
     assert "begin_at_once" not in web.get(f"/quotes/{quote}/").content.decode()
     order = uuid4()
-    web.post("/orders/", {"quote": str(quote), "order": str(order), "begin_at_once": "yes"})
+    web.post("/orders/", {"quote": str(quote), "order": str(order), "begin_at_once": "yes", "pay_with": "wallet"})
     trade.work()
     assert not ExpressWish.objects.exists()
     own = web.get(f"/orders/{order}/").content.decode()

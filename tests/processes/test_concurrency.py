@@ -83,7 +83,9 @@ def rush(browsers: list[Any], wanted: list[tuple[UUID, Quote]]) -> list[tuple[UU
     def click(number: int) -> tuple[UUID, UUID]:
         id, quote = wanted[number]
         gate.wait(timeout=30)
-        answer = browsers[number % len(browsers)].post("/orders/", data={"order": str(id), "quote": str(quote.id)})
+        answer = browsers[number % len(browsers)].post(
+            "/orders/", data={"order": str(id), "quote": str(quote.id), "pay_with": "wallet"}
+        )
         assert answer.status_code == 302, (answer.status_code, answer.text[:500])
         return id, UUID(answer.headers["location"].split("/")[2])
 
@@ -97,7 +99,11 @@ def rush(browsers: list[Any], wanted: list[tuple[UUID, Quote]]) -> list[tuple[UU
 def second_buyer_reads(browser: Any, line: Line) -> None:
     """Another tab, a moment later, with a quote of its own id but the first one's quote."""
     order = Order.objects.get(line=line)
-    answer = browser.post("/orders/", data={"order": str(uuid4()), "quote": str(order.quote_id)}, follow_redirects=True)
+    answer = browser.post(
+        "/orders/",
+        data={"order": str(uuid4()), "quote": str(order.quote_id), "pay_with": "wallet"},
+        follow_redirects=True,
+    )
     assert answer.url.path == f"/orders/{order.id}/"
     assert "There was already an order for this card. This is the one; nothing was bought twice." in answer.text
     assert Order.objects.filter(line=line).count() == 1

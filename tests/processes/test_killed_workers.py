@@ -164,7 +164,7 @@ def test_a_web_server_that_dies_while_selling_has_sold_once_or_not_at_all(tmp_pa
         for number, line in enumerate(cards):
             wait_until(lambda: answers(f"{url}/"), "the web server")
             browser = browser_of(User.objects.get(id=line.owner_id), url)
-            sent = {"order": str(UUID(int=number + 1)), "quote": str(quote_of(line).id)}
+            sent = {"order": str(UUID(int=number + 1)), "quote": str(quote_of(line).id), "pay_with": "wallet"}
             post_and_kill(house, browser, sent, after=random.uniform(0, 0.12))
             assert Order.objects.filter(line=line).count() <= 1
             house.start_web("web", port)

@@ -56,11 +56,11 @@ class Pay(forms.Form):
     """
 
     payment = forms.UUIDField(required=False)
-    pay_with = forms.RegexField(r"^[a-z_]{1,30}(:[0-9a-f-]{36})?\Z", required=False)
+    pay_with = forms.RegexField(r"^[a-z_]{1,30}(:[0-9a-f-]{36})?\Z")
 
     def clean(self) -> dict[str, Any]:
         told = super().clean() or {}
-        method, *saved = (told.get("pay_with") or "wallet").split(":")
+        method, *saved = told.get("pay_with", "").split(":")
         told["method"], told["saved"] = method, forms.UUIDField().clean(saved[0]) if saved else None
         told["save_method"] = bool(self.data.get(f"save_{method}"))
         if method != "wallet" and not told.get("payment"):

@@ -15,7 +15,11 @@ from xuka.interfaces.web import errors
 
 
 class Edge:
-    """After sign-in the person's own language wins; what is too large is refused unread; 405 is told in words."""
+    """After sign-in the person's own language wins; what is too large is refused unread; 405 is told in words.
+
+    A part of a page that was signed out meanwhile is not answered with the page to sign in: the whole page is loaded
+    anew, and asks.
+    """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -31,6 +35,10 @@ class Edge:
         response = self.get_response(request)
         if response.status_code == 405 and not response.content:
             return errors.wrong_method(request, response)
+        if response.status_code == 302 and "HX-Request" in request.headers and not request.user.is_authenticated:
+            response.status_code = 204
+            response["HX-Refresh"] = "true"
+            del response["Location"]
         return response
 
     def process_template_response(self, request: HttpRequest, response: TemplateResponse) -> TemplateResponse:

@@ -339,13 +339,21 @@ def _new_quote(request: HttpRequest, line: Line, plan_version_id: UUID, note: st
 @login_required
 @require_GET
 def quote(request: HttpRequest, quote_id: UUID) -> HttpResponse:
-    """The check page: everything that must be known before paying; 204 while card payment is still away."""
+    """The check page: everything that must be known before paying.
+
+    Its form asks again with ``?while=down``: 204 while card payment is still away. A page that has the form no more is
+    loaded as a whole; the form alone would be taken away without a word.
+    """
     found = renewals_queries.quote_of(who.customer(request).id, quote_id)
     if found is None:
         raise Http404
-    if request.GET.get("while") == "down" and _ways(request, found, clock.now()).is_down:
+    asks_again = request.GET.get("while") == "down"
+    if asks_again and _ways(request, found, clock.now()).is_down:
         return HttpResponse(status=204)
-    return _quote_page(request, found)
+    page = _quote_page(request, found)
+    if asks_again and b'id="pay"' not in page.content:
+        return HttpResponse(status=204, headers={"HX-Refresh": "true"})
+    return page
 
 
 def _ways(request: HttpRequest, quote: Quote, now: datetime) -> ways.Ways:
@@ -530,11 +538,10 @@ def order(request: HttpRequest, order_id: UUID) -> HttpResponse:
 
 
 @never_cache
+@login_required
 @require_GET
 def order_progress(request: HttpRequest, order_id: UUID) -> HttpResponse:
     """The moving part of the order's page; 204 while there is nothing new to tell."""
-    if not request.user.is_authenticated:  # signed out meanwhile: the whole page asks to sign in again
-        return HttpResponse(status=204, headers={"HX-Refresh": "true"})
     context = _progress(request, who.order(request, order_id), clock.now())
     if request.GET.get("seen") == context["mark"]:
         return HttpResponse(status=204)
@@ -604,7 +611,12 @@ def order_cancel(request: HttpRequest, order_id: UUID) -> HttpResponse:
     except renewals.UnknownOrder:
         raise Http404 from None
     except renewals.CannotDecide:
-        messages.warning(request, gettext("It is too late to cancel: the carrier has already been asked."))
+        found = who.order(request, order_id)
+        if found.state == renewals_rules.State.EXPIRED:  # nobody paid, so nobody was asked
+            says = ways.cannot_pay("not_waiting", None, found.zone, found.pays_with)
+        else:
+            says = gettext("It is too late to cancel: the carrier has already been asked.")
+        messages.warning(request, says)
     return redirect("order", order_id)
 
 

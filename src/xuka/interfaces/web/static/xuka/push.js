@@ -31,6 +31,7 @@ if (form && "serviceWorker" in navigator && "PushManager" in window) {
   form.hidden = false;
   form.addEventListener("submit", (event) => {
     event.preventDefault();
+    event.stopPropagation(); // it may be pressed again after a refusal
     subscribe().catch(() => {
       document.querySelector("[data-push-refused]").hidden = false;
     });

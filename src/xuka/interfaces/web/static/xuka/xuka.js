@@ -6,7 +6,15 @@ for (const input of document.querySelectorAll("input[data-new-id]")) {
   if (crypto.randomUUID) input.value = crypto.randomUUID();
 }
 
-// A second click while the first is under way does nothing.
+// A second click while the first is under way does nothing. After a while it counts again: the browser's own Stop tells
+// the page nothing, and the form's ids make sending it twice the same as once.
+const COUNTS_AGAIN_AFTER = 10_000;
+
+function countAgain(form, button) {
+  delete form.dataset.sent;
+  if (button) button.removeAttribute("aria-disabled");
+}
+
 document.addEventListener("submit", (event) => {
   const form = event.target;
   if (form.dataset.sent) {
@@ -16,8 +24,11 @@ document.addEventListener("submit", (event) => {
   form.dataset.sent = "yes";
   const button = event.submitter;
   if (button) button.setAttribute("aria-disabled", "true");
+  setTimeout(countAgain, COUNTS_AGAIN_AFTER, form, button);
 });
-window.addEventListener("pageshow", () => {
+window.addEventListener("pageshow", (event) => {
+  // The payment's id in it was used: with another way to pay it would lead to the old payment. A fresh page has a new one.
+  if (event.persisted && document.querySelector("input[name=payment]")) location.reload();
   for (const form of document.querySelectorAll("form[data-sent]")) delete form.dataset.sent;
   for (const button of document.querySelectorAll("[aria-disabled]")) button.removeAttribute("aria-disabled");
 });
