@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from uuid import UUID, uuid4
@@ -172,6 +173,66 @@ def test_a_webhook_before_the_create_call_returned_has_one_effect(till: Till) ->
     till.trade.wait(seconds=60)
     assert is_sold_once(till, order)
     assert booked(till) == PRICE
+
+
+def meanwhile(till: Till, happens: Callable[[], None]) -> None:
+    """This happens once, while the provider's next answer, which knows nothing of it, is on its way back."""
+    passed = 0
+
+    def hook() -> None:
+        nonlocal passed
+        passed += 1
+        if passed == 2:
+            till.wire.on_wire = None
+            happens()
+
+    till.wire.on_wire = hook
+
+
+@pytest.mark.parametrize("dies", [False, True])
+def test_a_webhook_that_overtakes_the_answer_of_a_look_is_not_lost(till: Till, dies: bool) -> None:
+    order, payment = till.checkout()
+
+    def paid() -> None:
+        till.world.pay(payment.reference)
+        till.deliver()
+        assert till.payment(payment).state == "open"
+        assert "stored" in till.events()
+        if dies:
+            raise Killed
+
+    till.trade.sleep(seconds=30)
+    meanwhile(till, paid)
+    if dies:
+        with pytest.raises(Killed):
+            payments.advance(payment_id=payment.id, now=till.trade.now)
+        till.trade.wait(seconds=25)  # until then somebody might still be asking
+    else:
+        payments.advance(payment_id=payment.id, now=till.trade.now)
+        assert till.payment(payment).state == "open"
+        till.trade.work()
+    assert is_sold_once(till, order)
+    assert booked(till) == PRICE
+    assert set(till.events()) <= {"digested", "ignored"}
+
+
+def test_a_webhook_that_overtakes_the_answer_of_a_look_at_a_refund_is_not_lost(till: Till) -> None:
+    order = refused_by_the_carrier(till)
+    till.deliver()
+    (refund,) = till.refunds(order)
+    assert (refund.state, till.trade.hold(order)) == ("done", 0)
+
+    def failed() -> None:
+        till.world.fail_refund(refund.reference)
+        till.deliver()
+        assert till.refunds(order)[0].state == "done"
+
+    till.trade.sleep(days=1)
+    meanwhile(till, failed)
+    refunds.advance(refund_id=refund.id, now=till.trade.now)
+    assert till.refunds(order)[0].state == "done"
+    till.trade.work()
+    assert (till.refunds(order)[0].state, till.trade.hold(order)) == ("failed", PRICE)
 
 
 @pytest.mark.parametrize(
