@@ -10,7 +10,7 @@ import json
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
 import pytest
@@ -27,6 +27,7 @@ from xuka.payments import operations as payments
 from xuka.payments import queries as payments_queries
 from xuka.payments import refunds
 from xuka.payments.models import Event, Payment, Refund, SavedMethod
+from xuka.payments.providers import Call
 from xuka.renewals import operations as renewals
 from xuka.renewals.models import Order
 
@@ -123,6 +124,34 @@ def test_two_tabs_that_press_at_the_same_moment_open_one_page(till: Till) -> Non
     assert first == second
     assert sum(call == ("POST", "/v1/checkout/sessions") for call in till.calls) == 1
     (payment,) = payments_queries.payments_about(order.id)
+    till.world.pay(payment.reference)
+    till.deliver()
+    assert is_sold_once(till, order)
+
+
+def test_the_button_pressed_twice_at_the_same_moment_asks_once(till: Till, monkeypatch: pytest.MonkeyPatch) -> None:
+    order, id = till.buy(), uuid4()
+    together = threading.Barrier(2)
+    lease_to_ask = payments._lease_to_ask
+
+    def both_found_nothing(payment: Payment, now: datetime) -> Call:
+        together.wait(timeout=10)
+        return lease_to_ask(payment, now)
+
+    monkeypatch.setattr(payments, "_lease_to_ask", both_found_nothing)
+
+    def press(_: int) -> UUID:
+        try:
+            return till.pay(order, id=id).id
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(2) as presses:
+        assert list(presses.map(press, range(2))) == [id, id]
+    assert sum(call == ("POST", "/v1/checkout/sessions") for call in till.calls) == 1
+    assert [fact.what for fact in journal.facts_about(order.id)].count("payment.started") == 1
+    (payment,) = payments_queries.payments_about(order.id)
+    assert payment.asks == 1
     till.world.pay(payment.reference)
     till.deliver()
     assert is_sold_once(till, order)
