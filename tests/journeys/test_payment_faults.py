@@ -309,6 +309,26 @@ def test_a_webhook_about_nobodys_payment_is_kept_and_shown_without_effect(till: 
     assert till.trade.order(order).state == "awaiting_funds"
 
 
+def test_what_a_webhook_says_of_a_person_is_kept_only_until_it_is_looked_into(till: Till) -> None:
+    order, payment = till.checkout()
+    till.world.pay(payment.reference)
+    (body, _), *_ = [one for one in till.take() if payment.id.hex.encode() in one[0]]
+    told = json.loads(body)
+    told["data"]["object"]["customer_details"] = {"email": XIAOYU, "name": "Xiaoyu"}
+    of_no_matter = told | {"id": "evt_of_no_matter", "type": "customer.updated"}
+    for event in (told, of_no_matter):
+        body = json.dumps(event).encode()
+        assert till.post(body, till.sign(body)) == 200
+    assert dict(Event.objects.values_list("state", "body")) == {"stored": json.dumps(told), "ignored": ""}
+    till.trade.work()
+    assert is_sold_once(till, order)
+    kept = set(Event.objects.values_list("event_id", "kind", "state", "body"))
+    assert kept == {
+        (told["id"], told["type"], "digested", ""),
+        ("evt_of_no_matter", "customer.updated", "ignored", ""),
+    }
+
+
 @pytest.mark.parametrize("is_ours", [True, False])
 def test_a_dispute_is_journalled_once_told_to_the_seller_and_moves_no_money(till: Till, is_ours: bool) -> None:
     order, payment = till.checkout()

@@ -58,7 +58,7 @@ def _store(provider: str, told: contract.Event, body: bytes, now: datetime) -> s
         kind=told.kind,
         key=told.key,
         charge=told.charge,
-        body=rules.as_text(body),
+        body="" if state == Event.State.IGNORED else rules.as_text(body),
         state=state,
         received_at=now,
     )
@@ -112,7 +112,8 @@ def digest(*, event_id: UUID, now: datetime) -> None:
         operations.advance(payment_id=payment.id, now=now)
     for refund_id in due:
         refunds.advance(refund_id=refund_id, now=now)
-    Event.objects.filter(id=event_id).update(state=Event.State.DIGESTED)
+    # Its words may name a person, and nothing reads them any more.
+    Event.objects.filter(id=event_id).update(state=Event.State.DIGESTED, body="")
 
 
 def _is_being_asked_about(payment: Payment, now: datetime) -> bool:
