@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
 import pytest
@@ -26,6 +27,7 @@ from xuka.payments import operations as payments
 from xuka.payments import queries as payments_queries
 from xuka.payments import refunds
 from xuka.payments.models import Event, Payment, Refund, SavedMethod
+from xuka.payments.providers import Call
 from xuka.renewals import operations as renewals
 from xuka.renewals.models import Order
 
@@ -127,6 +129,34 @@ def test_two_tabs_that_press_at_the_same_moment_open_one_page(till: Till) -> Non
     assert is_sold_once(till, order)
 
 
+def test_the_button_pressed_twice_at_the_same_moment_asks_once(till: Till, monkeypatch: pytest.MonkeyPatch) -> None:
+    order, id = till.buy(), uuid4()
+    together = threading.Barrier(2)
+    lease_to_ask = payments._lease_to_ask
+
+    def both_found_nothing(payment: Payment, now: datetime) -> Call:
+        together.wait(timeout=10)
+        return lease_to_ask(payment, now)
+
+    monkeypatch.setattr(payments, "_lease_to_ask", both_found_nothing)
+
+    def press(_: int) -> UUID:
+        try:
+            return till.pay(order, id=id).id
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(2) as presses:
+        assert list(presses.map(press, range(2))) == [id, id]
+    assert sum(call == ("POST", "/v1/checkout/sessions") for call in till.calls) == 1
+    assert [fact.what for fact in journal.facts_about(order.id)].count("payment.started") == 1
+    (payment,) = payments_queries.payments_about(order.id)
+    assert payment.asks == 1
+    till.world.pay(payment.reference)
+    till.deliver()
+    assert is_sold_once(till, order)
+
+
 def test_what_was_begun_with_the_other_keys_waits_untouched(till: Till) -> None:
     order, payment = till.checkout()
     Payment.objects.update(is_live=True, next_step_at=till.trade.now)  # begun before somebody put in the test keys
@@ -174,6 +204,66 @@ def test_a_webhook_before_the_create_call_returned_has_one_effect(till: Till) ->
     assert booked(till) == PRICE
 
 
+def meanwhile(till: Till, happens: Callable[[], None]) -> None:
+    """This happens once, while the provider's next answer, which knows nothing of it, is on its way back."""
+    passed = 0
+
+    def hook() -> None:
+        nonlocal passed
+        passed += 1
+        if passed == 2:
+            till.wire.on_wire = None
+            happens()
+
+    till.wire.on_wire = hook
+
+
+@pytest.mark.parametrize("dies", [False, True])
+def test_a_webhook_that_overtakes_the_answer_of_a_look_is_not_lost(till: Till, dies: bool) -> None:
+    order, payment = till.checkout()
+
+    def paid() -> None:
+        till.world.pay(payment.reference)
+        till.deliver()
+        assert till.payment(payment).state == "open"
+        assert "stored" in till.events()
+        if dies:
+            raise Killed
+
+    till.trade.sleep(seconds=30)
+    meanwhile(till, paid)
+    if dies:
+        with pytest.raises(Killed):
+            payments.advance(payment_id=payment.id, now=till.trade.now)
+        till.trade.wait(seconds=25)  # until then somebody might still be asking
+    else:
+        payments.advance(payment_id=payment.id, now=till.trade.now)
+        assert till.payment(payment).state == "open"
+        till.trade.work()
+    assert is_sold_once(till, order)
+    assert booked(till) == PRICE
+    assert set(till.events()) <= {"digested", "ignored"}
+
+
+def test_a_webhook_that_overtakes_the_answer_of_a_look_at_a_refund_is_not_lost(till: Till) -> None:
+    order = refused_by_the_carrier(till)
+    till.deliver()
+    (refund,) = till.refunds(order)
+    assert (refund.state, till.trade.hold(order)) == ("done", 0)
+
+    def failed() -> None:
+        till.world.fail_refund(refund.reference)
+        till.deliver()
+        assert till.refunds(order)[0].state == "done"
+
+    till.trade.sleep(days=1)
+    meanwhile(till, failed)
+    refunds.advance(refund_id=refund.id, now=till.trade.now)
+    assert till.refunds(order)[0].state == "done"
+    till.trade.work()
+    assert (till.refunds(order)[0].state, till.trade.hold(order)) == ("failed", PRICE)
+
+
 @pytest.mark.parametrize(
     ("what", "status"), [("forged", 400), ("unsigned", 400), ("changed", 400), ("stale", 400), ("too large", 413)]
 )
@@ -217,6 +307,26 @@ def test_a_webhook_about_nobodys_payment_is_kept_and_shown_without_effect(till: 
     till.trade.work()
     assert till.balance("clearing") == 0
     assert till.trade.order(order).state == "awaiting_funds"
+
+
+def test_what_a_webhook_says_of_a_person_is_kept_only_until_it_is_looked_into(till: Till) -> None:
+    order, payment = till.checkout()
+    till.world.pay(payment.reference)
+    (body, _), *_ = [one for one in till.take() if payment.id.hex.encode() in one[0]]
+    told = json.loads(body)
+    told["data"]["object"]["customer_details"] = {"email": XIAOYU, "name": "Xiaoyu"}
+    of_no_matter = told | {"id": "evt_of_no_matter", "type": "customer.updated"}
+    for event in (told, of_no_matter):
+        body = json.dumps(event).encode()
+        assert till.post(body, till.sign(body)) == 200
+    assert dict(Event.objects.values_list("state", "body")) == {"stored": json.dumps(told), "ignored": ""}
+    till.trade.work()
+    assert is_sold_once(till, order)
+    kept = set(Event.objects.values_list("event_id", "kind", "state", "body"))
+    assert kept == {
+        (told["id"], told["type"], "digested", ""),
+        ("evt_of_no_matter", "customer.updated", "ignored", ""),
+    }
 
 
 @pytest.mark.parametrize("is_ours", [True, False])

@@ -58,7 +58,7 @@ def _store(provider: str, told: contract.Event, body: bytes, now: datetime) -> s
         kind=told.kind,
         key=told.key,
         charge=told.charge,
-        body=rules.as_text(body),
+        body="" if state == Event.State.IGNORED else rules.as_text(body),
         state=state,
         received_at=now,
     )
@@ -98,28 +98,38 @@ def _is_ours(provider: str, key: str, charge: str) -> bool:
 def digest(*, event_id: UUID, now: datetime) -> None:
     """Look at what the event is about: its payment, and the refunds of that. Again, or late: looks once more at most.
 
-    The event's own words decide nothing, so disorder, delay and repetition are harmless.
+    The event's own words decide nothing, so disorder, delay and repetition are harmless. While somebody is asking about
+    one of them already, the event stays as it is: the sweeper comes back for it, and every lease ends.
     """
     event = Event.objects.filter(id=event_id, state=Event.State.STORED).first()
     if event is None:
         return
     payment = _named(event.provider, event.key, event.charge).get()
+    if _is_being_asked_about(payment, now):
+        return
     due = _make_due(payment, now)
     if operations.advance(payment_id=payment.id, now=now):  # approved there: captured at once
         operations.advance(payment_id=payment.id, now=now)
     for refund_id in due:
         refunds.advance(refund_id=refund_id, now=now)
-    Event.objects.filter(id=event_id).update(state=Event.State.DIGESTED)
+    # Its words may name a person, and nothing reads them any more.
+    Event.objects.filter(id=event_id).update(state=Event.State.DIGESTED, body="")
+
+
+def _is_being_asked_about(payment: Payment, now: datetime) -> bool:
+    """Whether an answer is on its way that may be older than the event; who asks from now on hears what it tells."""
+    mine = Payment.objects.filter(id=payment.id), Refund.objects.filter(payment=payment)
+    return any(rows.filter(lease_until__gt=now).exists() for rows in mine)
 
 
 @transaction.atomic
 def _make_due(payment: Payment, now: datetime) -> list[UUID]:
-    """The payment and its refunds are looked at next; one that somebody is asking about, right after that."""
+    """The payment and its refunds are looked at next, save one that somebody has begun to ask about since."""
     # Also one that was thought closed: should money have come all the same, it is found.
     unpaid = Payment.objects.filter(id=payment.id, state__in=[*LIVE_STATES, PaymentState.CLOSED])
-    unpaid.filter(lease_until__isnull=True).update(next_step_at=now)
+    unpaid.exclude(lease_until__gt=now).update(next_step_at=now)
     known = Refund.objects.filter(payment=payment).exclude(state=RefundState.SETTLED).exclude(reference="")
-    known.exclude(state=RefundState.FAILED).filter(lease_until__isnull=True).update(next_step_at=now)
+    known.exclude(state=RefundState.FAILED).exclude(lease_until__gt=now).update(next_step_at=now)
     return list(known.order_by("id").values_list("id", flat=True))
 
 

@@ -128,7 +128,7 @@ class Refund(models.Model):
 
 
 class Event(models.Model):
-    """A webhook as it arrived, stored once before it is answered."""
+    """A webhook, stored once before it is answered. Its words may name a person: they go once it is looked into."""
 
     class State(models.TextChoices):
         STORED = "stored"
@@ -142,7 +142,7 @@ class Event(models.Model):
     kind = models.CharField(max_length=80)
     key = models.CharField(max_length=120, blank=True)
     charge = models.CharField(max_length=120, blank=True)
-    body = models.TextField(help_text="Exactly as it came.")
+    body = models.TextField(help_text="As it came, until it is digested; of one that is ignored, nothing.")
     state = models.CharField(max_length=10, choices=State.choices)
     received_at = models.DateTimeField()
 

@@ -10,7 +10,7 @@ from datetime import datetime
 from functools import partial
 from uuid import UUID
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from xuka.journal import operations as journal
 from xuka.kernel import ids
@@ -169,9 +169,7 @@ def _payer(customer: UUID, provider: str, now: datetime) -> str:
 @transaction.atomic
 def _take_to_begin(wanted: Payment, now: datetime) -> tuple[Payment, Call | None]:
     """Write the payment down with a lease; or give the one that is there, with a call if it is to be asked again."""
-    there = Payment.objects.select_for_update().filter(id=wanted.id).first()
-    if there and (there.cause, there.customer_id) != (wanted.cause, wanted.customer_id):
-        raise DifferentPayment
+    there = _there(wanted)
     found = there or _live(wanted.account_id)
     if found and (there or _is_same(found, wanted)):
         if found.state != PaymentState.STARTING or _is_leased(found, now):
@@ -185,9 +183,12 @@ def _take_to_begin(wanted: Payment, now: datetime) -> tuple[Payment, Call | None
     if found:
         _close(found, now)
     call = _lease_to_ask(wanted, now)
-    Payment.objects.bulk_create([wanted], ignore_conflicts=True)
-    if not Payment.objects.filter(id=wanted.id).exists():  # another tab was faster by a hair
-        return Payment.objects.get(account_id=wanted.account_id, state__in=LIVE_STATES, closing=False), None
+    try:
+        with transaction.atomic():
+            wanted.save(force_insert=True)
+    except IntegrityError:  # the same button pressed twice, or another tab, was faster by a hair: the lease is theirs
+        live = Payment.objects.filter(account_id=wanted.account_id, state__in=LIVE_STATES, closing=False)
+        return _there(wanted) or live.get(), None
     journal.record(
         what="payment.started",
         subject=wanted.cause,
@@ -196,6 +197,14 @@ def _take_to_begin(wanted: Payment, now: datetime) -> tuple[Payment, Call | None
         now=now,
     )
     return wanted, call
+
+
+def _there(wanted: Payment) -> Payment | None:
+    """The payment of this id, if there is one."""
+    there = Payment.objects.select_for_update().filter(id=wanted.id).first()
+    if there and (there.cause, there.customer_id) != (wanted.cause, wanted.customer_id):
+        raise DifferentPayment
+    return there
 
 
 def _live(account: UUID) -> Payment | None:
