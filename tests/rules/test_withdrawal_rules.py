@@ -104,7 +104,7 @@ def test_what_was_had_is_an_exact_fraction_and_is_rounded_once_for_the_customer(
 @settings(max_examples=30)
 @given(st.integers(1, 10**7), st.integers(1, 12), st.sampled_from([600, 1000, 2100]))
 def test_the_taxes_of_all_shares_sum_to_that_of_the_whole(total: int, number: int, rate: int) -> None:
-    parts = shares(total, number)
+    parts = shares(Money(total, "EUR"), number)
     assert sum(parts) == total
     taxes = [
         rules.tax_back(Money(one, "EUR"), before_minor=sum(parts[:place]), tax_basis_points=rate)

@@ -86,7 +86,8 @@ def _has_begun(period: Period, now: datetime) -> bool:
 
 def _price(order: Order, ordinal: int, number: int) -> Money:
     """What it was worth of all that were bought, of which some may never have come."""
-    return Money(shares(order.total_minor, max(order.count, number))[ordinal], order.currency)
+    total = Money(order.total_minor, order.currency)
+    return Money(shares(total, max(order.count, number))[ordinal], order.currency)
 
 
 # -- by wish, and by hand -------------------------------------------------------------------------------------------
