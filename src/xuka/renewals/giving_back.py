@@ -232,7 +232,7 @@ def parts_left(order: Order, *, at: datetime, wished: bool, now: datetime) -> li
     for period in periods:
         if period.ordinal not in gone:
             price, had = _price(order, period.ordinal, len(periods)), _part_had(order, period, at, now)
-            found.append(Part(period, price, had, rules.goes_back(price.minor, had, wished=wished)))
+            found.append(Part(period, price, had, rules.goes_back(price, had, wished=wished)))
     return found
 
 
