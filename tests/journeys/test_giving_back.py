@@ -276,3 +276,14 @@ def test_credit_that_is_declined_is_back_in_the_wallet(trade: Trade) -> None:
         ("payout_declined", "emma@demo.xuka.example"),
         ("staff_payout_asked", "seller@xuka.example"),
     ]
+
+
+def test_credit_that_the_shop_gave_and_that_is_spent_keeps_no_money_of_a_card_back(till: Till) -> None:
+    trade, emma = till.trade, till.trade.customer("emma")
+    spent = trade.buy("emma", "be-week-3gb-day", count=3)
+    trade.work()
+    assert (trade.order(spent).state, trade.wallet("emma")) == ("active", 40_00 - 38_70)
+    assert payouts.payable(customer=emma, currency="EUR") == Money(0, "EUR")
+    ledger_post(by_card(till), trade, emma)
+    assert trade.wallet("emma") == 1_30 + 5_00
+    assert payouts.payable(customer=emma, currency="EUR") == Money(5_00, "EUR")

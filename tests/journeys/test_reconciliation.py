@@ -8,6 +8,7 @@ from __future__ import annotations
 from datetime import timedelta
 from uuid import uuid4
 
+import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import reverse
@@ -20,6 +21,7 @@ from xuka.messaging import queries as messaging
 from xuka.payments import providers, reconciliation, rules
 from xuka.payments.contract import Ask
 from xuka.payments.models import Payment, SettledRow, SettlementDifference, SettlementReport
+from xuka.payments.reconciliation_rules import Difference
 
 STATEMENT = "/staff/payments/settlementreport/statement/"
 
@@ -125,6 +127,24 @@ def test_staff_see_what_differs_and_settle_it_with_a_reason(till: Till) -> None:
     assert (code, "larger than 8 MB" in says) == (400, True)
     assert bring(b"a" * (9 * 1024 * 1024))[0] == 413
     assert SettlementReport.objects.count() == 1
+
+
+def test_what_staff_settle_while_it_is_read_again_stays_theirs(till: Till, monkeypatch: pytest.MonkeyPatch) -> None:
+    sell_outside(till)
+    till.trade.sleep(days=1)
+    now, staff = till.trade.now, till.trade.shop.staff.id
+    day = now.date() - timedelta(1)
+    reconciliation.reconcile(provider="stripe", day=day, now=now)
+    one = SettlementDifference.objects.get()
+
+    def settled_meanwhile(*of: object) -> list[Difference]:
+        reconciliation.settle(difference_id=one.id, staff=staff, why="booked by hand", now=now)
+        return []
+
+    monkeypatch.setattr(reconciliation.rules, "differences", settled_meanwhile)
+    reconciliation.reconcile(provider="stripe", day=day, now=now)
+    one.refresh_from_db()
+    assert (one.state, one.settled_by, one.why) == ("settled", f"staff:{staff}", "booked by hand")
 
 
 def test_a_file_is_kept_once_however_often_it_is_brought(till: Till, settings) -> None:

@@ -26,8 +26,10 @@ from xuka.kernel.money import Money
 from xuka.ledger import queries as ledger
 from xuka.messaging.models import Attachment, Message
 from xuka.receipts.models import Receipt
+from xuka.renewals import discounts, giving_back
 from xuka.renewals import operations as renewals
 from xuka.renewals.price_rules import Discount, Request, price
+from xuka.renewals.pricing import PriceWish
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -113,6 +115,27 @@ def test_a_card_in_taiwan_is_renewed_from_the_wallet_and_its_receipt_is_in_tradi
             "NT$380", "NT$19", "NT$399", "實付總額", "這張憑證不是台灣的統一發票，也不另開統一發票。", "台北時間",
         ):  # fmt: skip
             assert words in paper, words
+
+
+def test_what_goes_back_of_several_weeks_is_whole_dollars(shop: Shop, world: World) -> None:
+    """Three weeks for NT$1,000, of which the carrier refuses the first: 334, 333 and 333."""
+    discounts.make(
+        id=uuid4(), name="cut", code="CUT", off=Money(197_00, "TWD"), starts_at=NOW, ends_at=NOW + timedelta(days=1),
+        staff=shop.staff.id, why="a test", now=NOW,
+    )  # fmt: skip
+    me, line = shop.people["yating"].id, shop.cards["yating"]
+    quote = renewals.quote(
+        line_id=line.id, plan_version_id=line.plan_version_id, customer=me, count=3, wish=PriceWish(coupon="CUT"),
+        now=NOW,
+    )  # fmt: skip
+    order = renewals.place(order_id=uuid4(), quote_id=quote.id, customer=me, now=NOW)
+    world.faults.set([{"kind": "topup_disabled", "endpoint": "submit_topup", "times": 1}])
+    while renewals.advance(order_id=order.id, now=NOW):
+        pass
+    order.refresh_from_db()
+    assert (order.total_minor, order.given_back, order.delivered) == (1_000_00, [0], [1, 2])
+    assert ledger.wallet_balance(customer=me, currency="TWD").minor == 2_000_00 - 1_000_00 + 334_00
+    assert [one.price for one in giving_back.unused(order, NOW)] == [Money(333_00, "TWD")] * 2
 
 
 @pytest.mark.parametrize("asked", ["zh-TW", "zh-HK,zh;q=0.8", "zh-Hant", "zh-MO"])

@@ -79,6 +79,20 @@ def test_a_fee_is_rounded_once_to_the_minor_unit(price: int, basis_points: int, 
 
 
 @pytest.mark.parametrize(
+    ("price", "basis_points", "fee"),
+    [
+        (399_00, 150, 6_00),  # 5.985
+        (399_00, 125, 5_00),  # 4.9875
+        (100_00, 150, 2_00),  # 1.5 goes up
+        (99_00, 150, 1_00),  # 1.485
+        (10_00, 150, 0),
+    ],
+)
+def test_a_fee_in_taiwan_is_whole_dollars(price: int, basis_points: int, fee: int) -> None:
+    assert rules.fee(Money(price, "TWD"), basis_points) == Money(fee, "TWD")
+
+
+@pytest.mark.parametrize(
     ("market", "basis_points", "permission", "code"),
     [
         ("BE", 1, LAW, "law"),

@@ -151,6 +151,9 @@ def test_a_plan_that_costs_less_than_the_smallest_amount_costs_what_it_costs() -
         (12_90, "EUR", "CNY", "8.2345", 250, 108_88),
         (1_980, "JPY", "EUR", "0.006118", 0, 12_11),
         (1, "EUR", "JPY", "50", 0, 1),  # half a yen goes up
+        (12_90, "EUR", "TWD", "36.1234", 200, 475_00),  # 475.31
+        (1_00, "EUR", "TWD", "36.5", 0, 37_00),
+        (1_00, "EUR", "TWD", "36.495", 0, 36_00),  # once, and not by way of 36.50
     ],
 )
 def test_a_price_is_converted_with_its_margin_and_rounded_once(

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xuka.catalogue.rules import Policy, policy_of
+from xuka.kernel.money import Money
 from xuka.kernel.span import Span
 from xuka.lines.rules import Booked, Track
 from xuka.renewals import rules, several
@@ -159,14 +160,27 @@ def test_periods_bought_at_once_are_those_of_renewals_one_after_the_other(mode: 
     assert list(at_once) == one_by_one
 
 
-@given(st.integers(1, 10**9), st.integers(1, 12))
+@given(st.integers(1, 10**9), st.integers(1, 12), st.sampled_from([("EUR", 1), ("JPY", 1), ("TWD", 100)]))
 @settings(max_examples=30)
-def test_shares_add_up_and_the_first_takes_what_cannot_be_divided(total: int, count: int) -> None:
-    shares = several.shares(total, count)
-    assert sum(shares) == total
-    assert set(shares[1:]) <= {total // count}
-    assert shares[0] - total // count == total % count
+def test_shares_add_up_and_the_first_takes_what_cannot_be_divided(
+    steps: int, count: int, currency: tuple[str, int]
+) -> None:
+    code, step = currency
+    shares = several.shares(Money(steps * step, code), count)
+    assert sum(shares) == steps * step
+    assert set(shares[1:]) <= {steps // count * step}
+    assert shares[0] - steps // count * step == steps % count * step
 
 
-def test_ten_euros_in_three() -> None:
-    assert several.shares(10_00, 3) == (3_34, 3_33, 3_33)
+@pytest.mark.parametrize(
+    ("total", "shares"),
+    [
+        (Money(10_00, "EUR"), (3_34, 3_33, 3_33)),
+        (Money(1_000, "JPY"), (334, 333, 333)),
+        (Money(1_000_00, "TWD"), (334_00, 333_00, 333_00)),
+        (Money(2_00, "TWD"), (2_00, 0, 0)),
+        (Money(1_000_50, "TWD"), (334_50, 333_00, 333_00)),
+    ],
+)
+def test_a_sum_in_three(total: Money, shares: tuple[int, int, int]) -> None:
+    assert several.shares(total, 3) == shares

@@ -97,14 +97,20 @@ def test_what_was_had_is_an_exact_fraction_and_is_rounded_once_for_the_customer(
 ) -> None:
     used_bytes, of_bytes = used or (None, None)
     assert rules.part_had(span, BEGIN + after, used_bytes=used_bytes, of_bytes=of_bytes) == had
-    assert rules.goes_back(1990, had, wished=True) == of_1990_goes_back
-    assert rules.goes_back(1990, had, wished=False) == 1990
+    assert rules.goes_back(Money(1990, "EUR"), had, wished=True) == of_1990_goes_back
+    assert rules.goes_back(Money(1990, "EUR"), had, wished=False) == 1990
+
+
+def test_what_is_kept_in_taiwan_dollars_is_whole() -> None:
+    price, seventh = Money(475_00, "TWD"), Fraction(1, 7)
+    assert rules.goes_back(price, seventh, wished=True) == 408_00  # 67.86 are kept, rounded down
+    assert rules.goes_back(price, seventh, wished=False) == 475_00
 
 
 @settings(max_examples=30)
 @given(st.integers(1, 10**7), st.integers(1, 12), st.sampled_from([600, 1000, 2100]))
 def test_the_taxes_of_all_shares_sum_to_that_of_the_whole(total: int, number: int, rate: int) -> None:
-    parts = shares(total, number)
+    parts = shares(Money(total, "EUR"), number)
     assert sum(parts) == total
     taxes = [
         rules.tax_back(Money(one, "EUR"), before_minor=sum(parts[:place]), tax_basis_points=rate)

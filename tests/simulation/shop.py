@@ -94,9 +94,11 @@ WORKED_OFF = {
 PAID_TOO_LITTLE = """
 select (select count(*) from renewals_order), array(
     select o.id from renewals_order o left join ledger_account a on a.id = o.hold_id and a.limited
+    cross join lateral (select case o.currency when 'TWD' then 100 else 1 end as step) s
+    cross join lateral (select o.total_minor / (o.count * s.step) * s.step as each) e
     where o.state = any(%s) and coalesce(a.balance, 0) < o.total_minor
-        - cardinality(o.given_back) * (o.total_minor / o.count)
-        - case when 0 = any(o.given_back) then o.total_minor %% o.count else 0 end
+        - cardinality(o.given_back) * e.each
+        - case when 0 = any(o.given_back) then o.total_minor - o.count * e.each else 0 end
     order by o.placed_at, o.id)
 """
 

@@ -63,13 +63,13 @@ def came_in(account_id: UUID) -> dict[str, int]:
 
 
 def from_holds(account_id: UUID) -> dict[UUID, int]:
-    """What came into a wallet from each order's hold, less what went there: only those that gave more; minor units."""
+    """What came into a wallet from each order's hold, less what went there; minor units, below 0 where more went."""
     net: dict[UUID, int] = {}
     for one in Transfer.objects.filter(credit_id=account_id, debit__kind="hold"):
         net[one.debit_id] = net.get(one.debit_id, 0) + one.amount
     for one in Transfer.objects.filter(debit_id=account_id, credit__kind="hold"):
         net[one.credit_id] = net.get(one.credit_id, 0) - one.amount
-    return {hold: minor for hold, minor in net.items() if minor > 0}
+    return net
 
 
 def full_accounts(kind: str) -> list[UUID]:

@@ -46,9 +46,10 @@ class CannotPayOut(Exception):
 def payable(*, customer: UUID, currency: str) -> Money:
     """What of this wallet can be paid out now: its balance without what is left of credit that the seller gave."""
     wallet = wallet_id(customer=customer, currency=currency)
-    net = ledger_queries.came_in(wallet)
-    given = sum(net.pop(kind, 0) for kind in GIVEN)
-    spent = max(0, -net.pop("hold", 0))
+    came = ledger_queries.came_in(wallet)
+    given = sum(came.get(kind, 0) for kind in GIVEN)
+    # Of each order by itself: a card's money that came through the hold of one does not undo what another cost.
+    spent = sum(max(0, -minor) for minor in ledger_queries.from_holds(wallet).values())
     balance = ledger_queries.wallet_balance(customer=customer, currency=currency).minor
     return Money(max(0, balance - max(0, given - spent)), currency)
 
@@ -94,15 +95,15 @@ def ask(*, id: UUID, customer: UUID, currency: str, iban: str, now: datetime) ->
 
 def to_cards(payout: Payout) -> list[tuple[UUID, int]]:
     """(payment, minor units) of what can go back to the payments that filled the wallet, the newest first."""
-    from_holds = ledger_queries.from_holds(wallet_id(customer=payout.customer_id, currency=payout.currency))
+    held = ledger_queries.from_holds(wallet_id(customer=payout.customer_id, currency=payout.currency))
     paid = Payment.objects.filter(
-        account_id__in=from_holds, customer_id=payout.customer_id, currency=payout.currency, state=PaymentState.PAID
+        account_id__in=held, customer_id=payout.customer_id, currency=payout.currency, state=PaymentState.PAID
     )
     rows = list(paid.order_by("-ended_at", "id"))
-    held, left = dict(from_holds), []
+    left = []
     for row, one in zip(rows, queries.refundable(rows), strict=True):
-        part = min(one.left_minor, held[row.account_id])
-        held[row.account_id] -= max(part, 0)
+        part = max(0, min(one.left_minor, held[row.account_id]))
+        held[row.account_id] -= part
         left.append(rules.Refundable(row.id, part))
     return rules.shares(payout.amount_minor, left)
 

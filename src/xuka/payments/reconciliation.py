@@ -198,7 +198,8 @@ def _compare(report: SettlementReport, now: datetime) -> None:
         )
     }
     gone = [one.id for one in open_ones if one.id not in found]
-    SettlementDifference.objects.filter(id__in=gone).update(
+    # What a person has settled since it was read stays theirs.
+    SettlementDifference.objects.filter(id__in=gone, state=DifferenceState.OPEN).update(
         state=DifferenceState.RESOLVED, settled_at=now, settled_by="clock", why=BY_ITSELF
     )
     _open(report, found, {row.row: row for row in rows}, read, {one.id: one for one in [*payments, *refunds]}, now)

@@ -9,10 +9,11 @@ import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 from enum import StrEnum
 from uuid import UUID
 
-from xuka.kernel.money import Money
+from xuka.kernel.money import Money, rounded
 
 # After the last real answer: time for the call, for the clock of another machine, and for the commit.
 LEASE_MARGIN = timedelta(seconds=10)
@@ -201,8 +202,8 @@ def shares(amount_minor: int, payments: list[Refundable]) -> list[tuple[UUID, in
 
 
 def fee(money: Money, basis_points: int) -> Money:
-    """The fee on an amount, rounded half up to the minor unit."""
-    return Money((money.minor * basis_points + 5_000) // 10_000, money.currency)
+    """The fee on an amount, rounded half up to the minor unit (TWD: to the dollar)."""
+    return Money(rounded(Decimal(money.minor * basis_points) / 10_000, money.currency), money.currency)
 
 
 # Where the law forbids a fee on a consumer's card or transfer: the European Economic Area, after PSD2 (Directive (EU)

@@ -86,7 +86,8 @@ def _has_begun(period: Period, now: datetime) -> bool:
 
 def _price(order: Order, ordinal: int, number: int) -> Money:
     """What it was worth of all that were bought, of which some may never have come."""
-    return Money(shares(order.total_minor, max(order.count, number))[ordinal], order.currency)
+    total = Money(order.total_minor, order.currency)
+    return Money(shares(total, max(order.count, number))[ordinal], order.currency)
 
 
 # -- by wish, and by hand -------------------------------------------------------------------------------------------
@@ -231,7 +232,7 @@ def parts_left(order: Order, *, at: datetime, wished: bool, now: datetime) -> li
     for period in periods:
         if period.ordinal not in gone:
             price, had = _price(order, period.ordinal, len(periods)), _part_had(order, period, at, now)
-            found.append(Part(period, price, had, rules.goes_back(price.minor, had, wished=wished)))
+            found.append(Part(period, price, had, rules.goes_back(price, had, wished=wished)))
     return found
 
 

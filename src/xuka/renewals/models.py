@@ -8,6 +8,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Upper
 
+from xuka.kernel.money import Money
 from xuka.kernel.span import Span
 from xuka.renewals.auto_rules import PayWith, Switch, Trigger, When
 from xuka.renewals.rules import OPEN_STATES, State
@@ -175,7 +176,7 @@ class Order(models.Model):
 
     def share_minor(self, ordinal: int) -> int:
         """What this period is worth, minor units of the total; the shares sum to it."""
-        return shares(self.total_minor, self.count)[ordinal]
+        return shares(Money(self.total_minor, self.currency), self.count)[ordinal]
 
     @property
     def given_back_minor(self) -> int:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 from xuka.catalogue.prices import PeriodPrice, cost
-from xuka.kernel.money import Money, from_major, rounded, step, tax_inside
+from xuka.kernel.money import Money, decimals, rounded, step, tax_inside
 
 # The least that is sold for, in minor units: what card payments take (0.50 EUR, 50 JPY, 20 TWD). A cheaper plan costs
 # itself.
@@ -61,9 +61,10 @@ class Conversion:
 
 
 def converted(money: Money, by: Conversion) -> Money:
-    """The same in the other currency, margin inside, rounded once, half up, to its minor unit."""
+    """The same in the other currency, margin inside, rounded once, half up, to its minor unit (TWD: to the dollar)."""
     assert money.currency == by.source, "a rate is of one currency"
-    return from_major(money.major * by.rate * (10_000 + by.margin_basis_points) / 10_000, by.target)
+    exact = money.major * by.rate * (10_000 + by.margin_basis_points) / 10_000
+    return Money(rounded(exact.scaleb(decimals(by.target)), by.target), by.target)
 
 
 @dataclass(frozen=True, slots=True)

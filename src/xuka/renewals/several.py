@@ -12,6 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from xuka.catalogue.rules import KINDS, Policy, period_of
+from xuka.kernel.money import Money, step
 from xuka.kernel.span import Span
 from xuka.lines.rules import Booked, Lived, Track, book
 from xuka.renewals.rules import ASKED_FOR, Left, NotNow, Stacked, stack
@@ -148,7 +149,11 @@ def together(periods: Sequence[Stacked], *, policy: Policy) -> Stacked:
     )
 
 
-def shares(total_minor: int, count: int) -> tuple[int, ...]:
-    """What each of the periods of an order is worth, minor units; what cannot be divided goes to the first."""
-    each, rest = divmod(total_minor, count)
-    return (each + rest, *(each,) * (count - 1))
+def shares(total: Money, count: int) -> tuple[int, ...]:
+    """What each of the periods of an order is worth, minor units, in whole ``money.step``s: less cannot be given back.
+
+    What cannot be divided goes to the first.
+    """
+    unit = step(total.currency)
+    each = total.minor // (count * unit) * unit
+    return (total.minor - each * (count - 1), *(each,) * (count - 1))

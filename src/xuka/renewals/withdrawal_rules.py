@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 from dateutil.easter import easter
 
 from xuka.catalogue.rules import day_start
-from xuka.kernel.money import Money, tax_inside
+from xuka.kernel.money import Money, step, tax_inside
 from xuka.kernel.span import Span
 
 DAYS = {"BE": 14}
@@ -113,12 +113,13 @@ def part_had(
     return Fraction((at - span.starts_at) // microsecond, span.length // microsecond)
 
 
-def goes_back(price_minor: int, had: Fraction, *, wished: bool) -> int:
-    """What of a period's price goes back, minor units, rounded once in favour of the customer.
+def goes_back(price: Money, had: Fraction, *, wished: bool) -> int:
+    """What of a period's price goes back, minor units; what is kept is rounded down to a whole ``money.step``.
 
     Without the express wish nothing is kept (CRD art. 14 (4) (a)); with it, the part that was provided (art. 14 (3)).
     """
-    return price_minor - int(price_minor * had) if wished else price_minor
+    unit = step(price.currency)
+    return price.minor - int(price.minor * had / unit) * unit if wished else price.minor
 
 
 def tax_back(money: Money, *, before_minor: int, tax_basis_points: int) -> int:
