@@ -10,7 +10,7 @@ import pytest
 from django.conf import settings
 from django.core.cache import cache
 from django.db import close_old_connections, connections
-from playwright.sync_api import Browser, Playwright
+from playwright.sync_api import Browser, Playwright, expect
 from werkzeug.serving import make_server
 
 from sandbox.carrier.app import application as carrier_application
@@ -22,6 +22,9 @@ from sandbox.payments.hooks import Postman
 from sandbox.payments.world import World as Payments
 from sandbox.transport import InProcess
 from tests.browser.town import CHROMIUM, FLAGS, Town, Watched, now
+
+# What is right is there in a moment; a busy machine is given time before it is called wrong.
+expect.set_options(timeout=30_000)
 
 
 @pytest.fixture(scope="module")

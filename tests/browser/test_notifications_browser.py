@@ -231,7 +231,7 @@ def registered(context: BrowserContext, page: Page) -> tuple[CDPSession, str]:
         lambda told: found.extend(one["registrationId"] for one in told["registrations"]),
     )
     browser.send("ServiceWorker.enable")
-    for _ in range(50):
+    for _ in range(300):
         if found:
             break
         page.wait_for_timeout(100)

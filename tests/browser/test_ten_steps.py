@@ -109,7 +109,7 @@ def test_the_ten_steps(show: str, chromium: Browser) -> None:
     page.goto(f"{show}/demo")
     page.get_by_role("button", name="王小雨").click()
     expect(page.locator(".ring").first).to_contain_text(re.compile(r"[12]\s*天"))
-    for _ in range(40):  # the worker asks the carrier as soon as it is up
+    for _ in range(120):  # the worker asks the carrier as soon as it is up
         if page.get_by_text("数据截至").count():
             break
         page.wait_for_timeout(500)

@@ -76,7 +76,7 @@ def read_the_mail(town: Town, page: Page, email: str, subject: str) -> None:
     """The confirmation is in the mailbox, and its page shows it."""
     mailbox = page.context.new_page()
     mailbox.goto(f"{town.mailbox}/?to={email}")
-    for _ in range(50):
+    for _ in range(150):
         if mailbox.get_by_text(subject).count():
             break
         mailbox.wait_for_timeout(200)

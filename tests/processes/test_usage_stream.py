@@ -76,7 +76,7 @@ class Broker:
             async with await nats.connect(self.url, **HASTILY) as client:
                 await client.jetstream().add_stream(config)
 
-        wait_until(lambda: succeeded(make()), "the broker is there", seconds=20)
+        wait_until(lambda: succeeded(make()), "the broker is there")
 
     def publish(self, subject: str, body: bytes, *, id: str, **headers: str) -> None:
         """Until the broker has acknowledged it, however often that takes."""
@@ -88,7 +88,7 @@ class Broker:
                 told = {"Nats-Msg-Id": id} | {name.replace("_", "-"): value for name, value in headers.items()}
                 await client.jetstream().publish(subject, body, timeout=1, headers=told)
 
-        wait_until(lambda: succeeded(send()), "the broker takes a message", seconds=20)
+        wait_until(lambda: succeeded(send()), "the broker takes a message")
 
     def waiting(self) -> int | None:
         """How many messages are not acknowledged by the reader; None when nobody tells."""
