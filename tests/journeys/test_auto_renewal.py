@@ -533,6 +533,22 @@ def test_a_carrier_that_refuses_gives_it_back_and_is_tried_later(auto: Auto) -> 
     assert auto.end() == END + WEEK
 
 
+def test_a_try_that_took_nothing_says_so_also_after_one_that_was_paid_back(auto: Auto) -> None:
+    accounts.set_language(customer=auto.trade.customer("xiaoyu"), language="en", now=BEGIN)
+    auto.on()
+    auto.work()
+    auto.trade.now = DUE
+    auto.trade.fail("maintenance", times=None)
+    auto.work()
+    auto.until(DUE + timedelta(minutes=31))
+    drain(auto, 5_00)
+    auto.until(DUE + timedelta(hours=3))
+    assert (auto.row.last_outcome, len(auto.orders())) == ("wallet_too_low", 1)
+    letter = Message.objects.filter(kind="reminder_autorenewal_refused").order_by("queued_at").last()
+    assert letter is not None
+    assert "for €12.90. Nothing was charged. There was not enough in your wallet." in letter.text
+
+
 def test_an_order_that_the_customer_calls_off_is_not_placed_again(auto: Auto) -> None:
     auto.on()
     auto.work()

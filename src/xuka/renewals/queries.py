@@ -187,9 +187,9 @@ def automatic(order_id: UUID) -> AutomaticOrder | None:
 
 
 def was_paid_for(auto: AutoRenewal) -> bool:
-    """Whether the last order that this card placed by itself for its end was paid, whatever came of it."""
+    """Whether the last try for this end was an order that was paid; a later one may have been refused before that."""
     last = AutomaticOrder.objects.filter(auto=auto, renews_end=auto.renews_end).order_by("number").last()
-    return last is not None and last.order.funded_at is not None
+    return last is not None and last.order.funded_at is not None and last.order.reason == auto.last_outcome
 
 
 def charged_in(auto: AutoRenewal, month: Span) -> int:
